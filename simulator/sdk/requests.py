@@ -1,0 +1,117 @@
+"""Which parameters may a call carry, which must it, and which of those given does Stripe not know?"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.sdk.reader import Type
+from simulator.sdk.source import schema
+
+
+@dataclass(frozen=True)
+class ParamTree:
+    """The parameters of one call: a class of the SDK's, looked into only where a request goes."""
+
+    key: str
+
+
+def allowed_params(resource: str, operation: str) -> ParamTree | None:
+    """The parameters of an operation by name, such as `("checkout.session", "list_line_items")`.
+
+    None when the SDK has no such operation. `update` and `retrieve` are called so for every resource.
+    """
+    *folders, noun = resource.split(".")
+    module = ".".join(("stripe.params", *folders, f"_{noun}_{operation}_params"))
+    name = "".join(word.capitalize() for word in f"{noun}_{operation}_params".split("_"))
+    return ParamTree(f"{module}:{name}") if f"{module}:{name}" in schema()["params"] else None
+
+
+def params_for(method: str, path: str) -> ParamTree | None:
+    """The parameters of the call the SDK makes with this method and path; None when it makes none such."""
+    for known, pattern, key in _routes():
+        if known == method.upper() and pattern.fullmatch(path):
+            return ParamTree(key)
+    return None
+
+
+def unknown_param(tree: ParamTree, params: dict[str, Any]) -> str | None:
+    """The first parameter Stripe would refuse, spelled as it spells it (`items[0][prise]`), or None.
+
+    `params` is the decoded form: nested dicts and lists of strings.
+    """
+    return _first_unknown([["ref", tree.key]], params, "")
+
+
+def missing_param(tree: ParamTree, params: dict[str, Any]) -> str | None:
+    """The first required parameter that is absent, nested ones where their parent is given, or None."""
+    return _first_missing([["ref", tree.key]], params, "")
+
+
+@functools.cache
+def _routes() -> list[tuple[str, re.Pattern[str], str]]:
+    # Fixed words before placeholders: /v1/customers/search is not a customer called "search".
+    ordered = sorted(schema()["routes"], key=lambda route: (route[1].count("{"), route[1]))
+    return [(method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), key) for method, path, key in ordered]
+
+
+def _first_unknown(kinds: list[Type], value: Any, path: str) -> str | None:
+    if isinstance(value, dict):
+        known = _keys(kinds)
+        if known is None:
+            return None
+        for name, inner in value.items():
+            here = f"{path}[{name}]" if path else name
+            if name not in known:
+                return here
+            if found := _first_unknown(_flatten(known[name][1]), inner, here):
+                return found
+    elif isinstance(value, list):
+        items = [kind for outer in kinds if outer[0] == "list" for kind in _flatten(outer[1])]
+        for index, inner in enumerate(value):
+            if found := _first_unknown(items, inner, f"{path}[{index}]"):
+                return found
+    return None
+
+
+def _first_missing(kinds: list[Type], value: Any, path: str) -> str | None:
+    if isinstance(value, dict):
+        known = _keys(kinds)
+        for name, (required, inner) in (known or {}).items():
+            here = f"{path}[{name}]" if path else name
+            if name not in value:
+                if required:
+                    return here
+            elif found := _first_missing(_flatten(inner), value[name], here):
+                return found
+    elif isinstance(value, list):
+        items = [kind for outer in kinds if outer[0] == "list" for kind in _flatten(outer[1])]
+        for index, inner in enumerate(value):
+            if found := _first_missing(items, inner, f"{path}[{index}]"):
+                return found
+    return None
+
+
+def _keys(kinds: list[Type]) -> dict[str, list[Any]] | None:
+    """The named parameters inside, or None where any name goes (metadata) or no dict is described."""
+    classes = [
+        schema()["params"][kind[1]] for kind in kinds if kind[0] == "ref" and kind[1] in schema()["params"]
+    ]
+    if not classes or any(kind[0] in ("map", "any") for kind in kinds):
+        return None
+    merged: dict[str, list[Any]] = {}
+    for cls in classes:
+        for name, (required, kind) in cls.items():
+            before = merged.get(name)
+            merged[name] = (
+                [required, kind] if before is None else [required and before[0], ["union", [before[1], kind]]]
+            )
+    return merged
+
+
+def _flatten(kind: Type) -> list[Type]:
+    if kind[0] == "union":
+        return [inner for part in kind[1] for inner in _flatten(part)]
+    return _flatten(kind[1]) if kind[0] == "opt" else [kind]
