@@ -159,7 +159,8 @@ def _check_union(kinds: list[Type], value: Any, path: str, found: list[str], ext
         if not wrong:
             return
         tries.append(wrong)
-    found.extend(min(tries, key=lambda wrong: len(wrong)))
+    nearest: list[str] = min(tries, key=len)
+    found.extend(nearest)
 
 
 def _check_ref(key: str, value: Any, path: str, found: list[str], extras: frozenset[str]) -> None:
