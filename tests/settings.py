@@ -1,0 +1,62 @@
+"""The settings of the tests: the real ones, with a throw-away database, broker and directory, and a simulator's address."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.servers import free_port
+
+_var = Path(tempfile.mkdtemp(prefix="tallyhouse-tests-"))
+_owner = os.getpid()
+
+
+def _remove_what_was_written() -> None:
+    if os.getpid() == _owner:  # not in a forked child
+        shutil.rmtree(_var, ignore_errors=True)
+
+
+atexit.register(_remove_what_was_written)
+
+# `pytest -n 2` runs several of these at once; each has a Redis database of its own.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_redis = os.environ.get("TEST_REDIS_URL", "")
+if _redis:
+    _base, _, _number = _redis.rpartition("/")
+    _redis = f"{_base}/{int(_number or 0) + _worker}"
+
+WEBHOOK_SECRET = "whsec_" + "t" * 32
+
+# dj-stripe reads the address once, when it is imported, so it is chosen here and served by tests/stack/stripe.py.
+_simulator = f"http://127.0.0.1:{free_port()}"
+
+# The environment wins over .env, so a developer's own keys never reach a test.
+os.environ.update(
+    {
+        "DEBUG": "1",
+        "DEMO": "1",
+        "SECRET_KEY": "only-for-the-tests-" + "k" * 40,
+        "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_var / 'unused.sqlite3'}",
+        "REDIS_URL": _redis,
+        "TALLYHOUSE_VAR": str(_var),
+        "BASE_URL": "http://testserver",
+        "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "STRIPE_SECRET_KEY": "sk_test_" + "0" * 24,
+        "STRIPE_API_BASE": _simulator,
+        "STRIPE_PAGE_ORIGINS": _simulator,
+        "STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
+        "BILLING_CATALOG": os.environ.get("TEST_BILLING_CATALOG", "hybrid"),
+    }
+)
+
+from config.settings import *  # noqa: E402, F403
+from config.settings import DATABASES  # noqa: E402
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, not memory: threads, live servers and workers open connections of their own, as in the demo.
+    DATABASES["default"]["TEST"] = {"NAME": str(_var / "test.sqlite")}
+
+# The strong hashers exist to be slow.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
