@@ -1,0 +1,8 @@
+"""The room WHAT THEY BOUGHT."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    name = "billing"
+    verbose_name = "Billing"

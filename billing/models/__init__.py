@@ -1,0 +1,23 @@
+"""WHAT THEY BOUGHT, as rows: the account at Stripe, its subscriptions and payments, the letters and the effects."""
+
+from billing.models.checkout import CheckoutIntent, TrialRedemption
+from billing.models.customer import Customer
+from billing.models.effects import Alert, Effect
+from billing.models.grants import PlanGrant
+from billing.models.payments import Payment
+from billing.models.subscriptions import Subscription, SubscriptionItem
+from billing.models.webhooks import WebhookEvent, WebhookRejection
+
+__all__ = [
+    "Alert",
+    "CheckoutIntent",
+    "Customer",
+    "Effect",
+    "Payment",
+    "PlanGrant",
+    "Subscription",
+    "SubscriptionItem",
+    "TrialRedemption",
+    "WebhookEvent",
+    "WebhookRejection",
+]

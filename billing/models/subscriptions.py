@@ -1,0 +1,121 @@
+"""Our row of a Stripe subscription and its items. `billing.subscriptions.sync` is the only writer."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from accounts.models import Account
+
+
+class Status(models.TextChoices):
+    """Stripe's words (https://docs.stripe.com/api/subscriptions/object#subscription_object-status).
+
+    incomplete          the first payment needs the customer (3-D Secure, another card); 23 hours to do it
+    incomplete_expired  they did not; terminal
+    trialing            in trial
+    active              paid up
+    past_due            a renewal failed; Stripe retries, payment grace runs from the first failure
+    unpaid              retries used up, invoices stay open
+    canceled            over; terminal
+    paused              the trial ended without a card
+    """
+
+    INCOMPLETE = "incomplete"
+    INCOMPLETE_EXPIRED = "incomplete_expired"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+    CANCELED = "canceled"
+    PAUSED = "paused"
+
+
+# A subscription that is not over: an account may have one of these (facts: INV1).
+LIVE_STATUSES = ("incomplete", "trialing", "active", "past_due", "unpaid", "paused")
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def live(self) -> SubscriptionQuerySet:
+        return self.filter(is_live=True)
+
+
+class Subscription(models.Model):
+    """One Stripe subscription as we last saw it. Times are Stripe's, so an account on a test clock is in its time."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="subscriptions")
+    stripe_subscription_id = models.CharField(max_length=64, unique=True)
+    stripe_customer_id = models.CharField(max_length=64, db_index=True)
+    # Not choices: Stripe's enum is open, and an unknown word must be stored and flagged, not refused.
+    status = models.CharField(max_length=24)
+    is_live = models.BooleanField()
+
+    # The plan item's plan and price in the catalog's words. An unknown price keeps the last known plan (D7).
+    plan_key = models.CharField(max_length=60)
+    price_lookup_key = models.CharField(max_length=120, blank=True)
+    quantity = models.PositiveIntegerField(default=1)
+    currency = models.CharField(max_length=3)
+    needs_review = models.BooleanField(default=False)
+    review_reason = models.CharField(max_length=200, blank=True)
+
+    current_period_start = models.DateTimeField(null=True, blank=True)
+    current_period_end = models.DateTimeField(null=True, blank=True)
+    # The fixed point from which all periods are counted; never derived from the previous period.
+    billing_cycle_anchor = models.DateTimeField()
+    started_at = models.DateTimeField()
+    trial_end = models.DateTimeField(null=True, blank=True)
+    cancel_at_period_end = models.BooleanField(default=False)
+    cancel_at = models.DateTimeField(null=True, blank=True)
+    canceled_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    pause_collection = models.CharField(max_length=24, blank=True)
+    collection_method = models.CharField(max_length=24, default="charge_automatically")
+
+    # Payment grace: set by the first failure of an open delinquency, cleared by payment, not moved by retries.
+    first_failed_at = models.DateTimeField(null=True, blank=True)
+    # The first time more than nothing was paid: a trial that never converted has no payment grace.
+    first_paid_at = models.DateTimeField(null=True, blank=True)
+    latest_invoice_id = models.CharField(max_length=64, blank=True)
+    # Where an open invoice can be paid, and when Stripe tries again.
+    open_invoice_url = models.URLField(max_length=500, blank=True)
+    open_invoice_due_at = models.DateTimeField(null=True, blank=True)
+    next_payment_attempt_at = models.DateTimeField(null=True, blank=True)
+    # What the next invoice will be, in minor units of `currency`, as previewed at the last sync; unknown: None.
+    next_charge_amount = models.BigIntegerField(null=True, blank=True)
+    synced_at = models.DateTimeField()
+
+    objects = SubscriptionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account"], condition=models.Q(is_live=True), name="one_live_subscription_per_account"
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "-started_at"], name="subscriptions_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.plan_key} of {self.account} ({self.status})"
+
+    @property
+    def is_canceling(self) -> bool:
+        """Will end by itself: at the period's end or at a set time."""
+        return self.cancel_at_period_end or self.cancel_at is not None
+
+
+class SubscriptionItem(models.Model):
+    """One price in a subscription. Items gone at Stripe are gone here; features of all items add up."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="items")
+    stripe_item_id = models.CharField(max_length=64, unique=True)
+    stripe_price_id = models.CharField(max_length=64)
+    stripe_product_id = models.CharField(max_length=64)
+    lookup_key = models.CharField(max_length=120, blank=True)
+    # The plan this price belongs to in the catalog; empty when the catalog does not know the price.
+    plan_key = models.CharField(max_length=60, blank=True)
+    quantity = models.PositiveIntegerField(null=True, blank=True)
+    is_metered = models.BooleanField(default=False)
+    current_period_start = models.DateTimeField()
+    current_period_end = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.lookup_key or self.stripe_price_id} × {self.quantity or 'metered'}"

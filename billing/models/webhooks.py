@@ -1,0 +1,83 @@
+"""Stripe's letters as we keep them (D3): the row is the queue, the broker only a nudge."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+
+
+class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
+    def due(self, now: datetime) -> WebhookEventQuerySet:
+        """Letters to read now: not claimed, or claimed by a reader whose lease ran out."""
+        return self.filter(state__in=WebhookEvent.WAITING, next_attempt_at__lte=now).filter(
+            models.Q(claim_expires_at__isnull=True) | models.Q(claim_expires_at__lte=now)
+        )
+
+
+class WebhookEvent(models.Model):
+    """A letter from Stripe. An event is a hint: what to do is always asked of Stripe, never read from the payload."""
+
+    class State(models.TextChoices):
+        RECEIVED = "received", "Received"
+        FAILED = "failed", "Failed, will be tried again"
+        PROCESSED = "processed", "Processed"
+        IGNORED = "ignored", "Ignored"
+        DEAD = "dead", "Dead: given up, needs a person"
+
+    WAITING = ("received", "failed")
+
+    stripe_event_id = models.CharField(max_length=128, unique=True)
+    type = models.CharField(max_length=120)
+    livemode = models.BooleanField()
+    api_version = models.CharField(max_length=40, blank=True)
+    # Whom it is about, read from the envelope; empty when the event names no customer.
+    stripe_customer_id = models.CharField(max_length=64, blank=True, db_index=True)
+    object_id = models.CharField(max_length=128, blank=True)
+    payload = models.JSONField()
+    event_created_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    deliveries = models.PositiveIntegerField(default=1)
+
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
+    # Why it was ignored, in one word: livemode, type, account, unknown_customer, api_version.
+    ignored_reason = models.CharField(max_length=40, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField()
+    # The claim: compare-and-set with an expiry, so that a reader killed midway loses nothing.
+    claim_token = models.BigIntegerField(default=0)
+    claim_expires_at = models.DateTimeField(null=True, blank=True)
+    processed_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+
+    objects = WebhookEventQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=models.Q(state__in=["received", "failed"]),
+                name="letters_waiting",
+            ),
+            models.Index(fields=["-received_at"], name="letters_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.stripe_event_id} ({self.state})"
+
+
+class WebhookRejection(models.Model):
+    """How many letters were refused, by day and reason: all that an unsigned request may leave behind."""
+
+    day = models.DateField()
+    # signature | stale | future | too_large | malformed
+    reason = models.CharField(max_length=20)
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["day", "reason"], name="one_rejection_count_per_day_and_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.reason}: {self.count}"

@@ -1,0 +1,8 @@
+"""The room WHAT THEY USED."""
+
+from django.apps import AppConfig
+
+
+class UsageConfig(AppConfig):
+    name = "usage"
+    verbose_name = "Usage"

@@ -1,0 +1,118 @@
+"""WHAT THEY USED, as rows: the ledger, the counter of each window, the daily roll-up and the outbox to Stripe's meters."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from accounts.models import Account, ApiKey, User
+
+
+class UsageRecord(models.Model):
+    """One act of use. Never edited, never deleted by the product; `used_after` proves the order."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="usage_records", db_index=False)
+    feature = models.CharField(max_length=60)
+    units = models.BigIntegerField()
+    # The counter after this act, and the limit it was allowed under (empty: unlimited or metered).
+    used_after = models.BigIntegerField()
+    limit_at_grant = models.BigIntegerField(null=True, blank=True)
+    idempotency_key = models.CharField(max_length=200)
+    # Start of the usage period it counted in (the counter's key) and the account's time of the act.
+    period_start = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "idempotency_key"], name="one_record_per_idempotency_key"),
+            models.CheckConstraint(condition=models.Q(units__gt=0), name="a_record_counts_at_least_one_unit"),
+        ]
+        indexes = [models.Index(fields=["account", "-id"], name="usage_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.units} {self.feature} by {self.account_id}"
+
+
+class UsageCounter(models.Model):
+    """Units used by an account, of a feature, in one usage period. The period is part of the key: nothing is reset.
+
+    `limit_units`, `valid_until` and `stamp` are what entitlements said when last asked: as long as the stamp (catalog
+    fingerprint and the customer's access_version) holds and `valid_until` is ahead, a consume needs no other look.
+    No index on the numbers: an index there would end HOT updates.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    feature = models.CharField(max_length=60)
+    period_start = models.DateTimeField()
+    period_end = models.DateTimeField()
+    used = models.BigIntegerField(default=0)
+    reserved = models.BigIntegerField(default=0)
+    # None is unlimited (or metered), zero is zero.
+    limit_units = models.BigIntegerField(null=True, blank=True)
+    is_metered = models.BooleanField(default=False)
+    valid_until = models.DateTimeField()
+    stamp = models.CharField(max_length=80)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "feature", "period_start"], name="one_counter_per_account_feature_period"
+            ),
+            models.CheckConstraint(condition=models.Q(used__gte=0, reserved__gte=0), name="counters_are_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.feature} of {self.account_id} from {self.period_start:%Y-%m-%d}: {self.used}"
+
+
+class UsageDay(models.Model):
+    """Units per account, feature and UTC day: what charts and reports read."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    feature = models.CharField(max_length=60)
+    day = models.DateField()
+    units = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "feature", "day"], name="one_total_per_account_feature_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.feature} {self.units}"
+
+
+class MeterEvent(models.Model):
+    """Outbox to Stripe's meters: one row per metered act, written with it; the identifier is the ledger row's id."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        REJECTED = "rejected"
+        # Outcome unknown for over 24 h, or too old for Stripe to take: a person decides.
+        REVIEW = "review"
+
+    record = models.OneToOneField(UsageRecord, on_delete=models.PROTECT, related_name="meter_event")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    event_name = models.CharField(max_length=100)
+    identifier = models.CharField(max_length=100, unique=True)
+    units = models.BigIntegerField()
+    occurred_at = models.DateTimeField()
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    # First try: after 24 h of unknown outcome Stripe no longer recognises the identifier.
+    first_sent_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_attempt_at"], condition=models.Q(state="waiting"), name="meter_events_waiting"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_name} {self.units} ({self.state})"

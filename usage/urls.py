@@ -1,0 +1,6 @@
+"""The pages of the room `usage`."""
+
+from django.urls import URLPattern, URLResolver
+
+app_name = "usage"
+urlpatterns: list[URLPattern | URLResolver] = []
