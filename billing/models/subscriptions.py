@@ -47,6 +47,9 @@ class Subscription(models.Model):
     stripe_customer_id = models.CharField(max_length=64, db_index=True)
     # Not choices: Stripe's enum is open, and an unknown word must be stored and flagged, not refused.
     status = models.CharField(max_length=24)
+    # Since when it has had this status, and the last one we knew: an unknown word keeps its access for a day.
+    status_since = models.DateTimeField()
+    last_known_status = models.CharField(max_length=24, blank=True)
     is_live = models.BooleanField()
 
     # The plan item's plan and price in the catalog's words. An unknown price keeps the last known plan (D7).
