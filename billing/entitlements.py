@@ -1,0 +1,189 @@
+"""What an account may do now: its plan, as Stripe's subscriptions, staff's grants and the clock leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from accounts.models import Account
+from billing import access, catalog
+from billing.access import Decision, GrantFacts, Level, SubscriptionFacts, Terms
+from billing.catalog import Allowance, Plan
+from billing.models import Customer, PlanGrant, Subscription
+
+
+@dataclass(frozen=True)
+class Entitlements:
+    """One account's rights at one moment. `plan` is the plan in force: the default plan when nothing bought counts.
+
+    `anchor` is the fixed point usage windows are counted from. `stamp` names what this was computed from (catalog and
+    `access_version`); with `valid_until` it tells a counter how long it may be trusted.
+    """
+
+    account: Account
+    plan: Plan
+    plans: tuple[Plan, ...]
+    decision: Decision
+    subscription: Subscription | None
+    grant: PlanGrant | None
+    anchor: datetime
+    seats: int
+    stamp: str
+
+    @property
+    def level(self) -> Level:
+        return self.decision.level
+
+    @property
+    def reason(self) -> str:
+        return self.decision.reason
+
+    @property
+    def valid_until(self) -> datetime | None:
+        return self.decision.valid_until
+
+    @property
+    def grace_until(self) -> datetime | None:
+        return self.decision.grace_until
+
+    @property
+    def may_check_out(self) -> bool:
+        return self.decision.may_check_out
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.level == Level.BLOCKED
+
+    def includes(self, switch: str) -> bool:
+        """Whether a switch (`sso`, `api_access`) is on."""
+        return not self.is_blocked and any(switch in plan.switches for plan in self.plans)
+
+    def limit(self, feature: str) -> int | None:
+        """A standing maximum: None is unlimited, 0 is none at all (also when the plan does not speak of it)."""
+        return self._sum(feature, (plan.limits for plan in self.plans))
+
+    def allowance(self, feature: str) -> Allowance | None:
+        """What comes back each day, week or month; None when the plan grants none of it."""
+        if self.is_blocked:
+            return None
+        granted = [plan.allowances[feature] for plan in self.plans if feature in plan.allowances]
+        if not granted:
+            return None
+        per = granted[0].per
+        quantity = self._sum(
+            feature, ({feature: allowance.quantity} for allowance in granted if allowance.per == per)
+        )
+        return Allowance(feature=feature, quantity=quantity, per=per)
+
+    def is_metered(self, feature: str) -> bool:
+        """Whether each unit is billed after the fact, without a limit of ours."""
+        return not self.is_blocked and any(feature in plan.metered for plan in self.plans)
+
+    def _sum(self, feature: str, grants: Iterable[dict[str, int | None]]) -> int | None:
+        """Features of several items add up; unlimited beats any number; a deal's own number beats both."""
+        if self.is_blocked:
+            return 0
+        if self.grant is not None and self.decision.grant is not None and feature in self.grant.overrides:
+            own: int | None = self.grant.overrides[feature]
+            return own
+        total = 0
+        for granted in grants:
+            if feature in granted:
+                quantity = granted[feature]
+                if quantity is None:
+                    return None
+                total += quantity
+        return total
+
+
+def of(account: Account, *, now: datetime) -> Entitlements:
+    """What `account` may do at `now` (the account's time: `clock.now(account)`). Reads only.
+
+    The customer row is read first: a change committed while the rest is read then leaves an older stamp, and whoever
+    kept this answer will ask again.
+    """
+    prices = catalog.current()
+    customer = Customer.objects.filter(account=account).first()
+    subscriptions = list(Subscription.objects.live().filter(account=account).prefetch_related("items"))
+    grants = list(PlanGrant.objects.filter(account=account, revoked_at__isnull=True))
+
+    decision = access.decide(
+        subscriptions=[facts_of(subscription) for subscription in subscriptions],
+        grants=[_facts_of_grant(grant) for grant in grants],
+        suspended=customer is not None and customer.suspended_at is not None,
+        dispute=customer.dispute_state if customer else "",
+        free_while_disputed=settings.STRIPE_DOWNGRADE_ON_DISPUTE,
+        now=now,
+    )
+    subscription = subscriptions[decision.subscription] if decision.subscription is not None else None
+    grant = grants[decision.grant] if decision.grant is not None else None
+    plans = _plans(decision, subscription, grant)
+    return Entitlements(
+        account=account,
+        plan=plans[0],
+        plans=plans,
+        decision=decision,
+        subscription=subscription,
+        grant=grant,
+        anchor=_anchor(account, decision, subscription, grant),
+        seats=subscription.quantity if subscription and decision.level >= Level.GRACE else 1,
+        stamp=f"{prices.fingerprint}:{customer.access_version if customer else 0}",
+    )
+
+
+def facts_of(subscription: Subscription) -> SubscriptionFacts:
+    """A subscription row as the decision sees it."""
+    plan = catalog.current().plans.get(subscription.plan_key)
+    return SubscriptionFacts(
+        status=subscription.status,
+        terms=Terms(grace_days=plan.grace_days if plan else 0),
+        rank=plan.rank if plan else 0,
+        period_start=subscription.current_period_start,
+        period_end=subscription.current_period_end,
+        trial_end=subscription.trial_end,
+        cancel_at_period_end=subscription.cancel_at_period_end,
+        cancel_at=subscription.cancel_at,
+        pause_collection=subscription.pause_collection,
+        collection_method=subscription.collection_method,
+        first_failed_at=subscription.first_failed_at,
+        first_paid_at=subscription.first_paid_at,
+        invoice_due_at=subscription.open_invoice_due_at,
+        synced_at=subscription.synced_at,
+        status_since=subscription.status_since,
+        last_known_status=subscription.last_known_status,
+    )
+
+
+def _facts_of_grant(grant: PlanGrant) -> GrantFacts:
+    plan = catalog.current().plans.get(grant.plan_key)
+    return GrantFacts(starts_at=grant.starts_at, until=grant.until, rank=plan.rank if plan else 0)
+
+
+def _plans(
+    decision: Decision, subscription: Subscription | None, grant: PlanGrant | None
+) -> tuple[Plan, ...]:
+    """The plans whose features count, the one that names the account first."""
+    known = catalog.current().plans
+    if decision.level <= Level.FREE:
+        return (catalog.current().default_plan,)
+    if grant is not None:
+        keys = [grant.plan_key]
+    else:
+        assert subscription is not None
+        keys = [subscription.plan_key, *(item.plan_key for item in subscription.items.all())]
+    # The catalog keeps retired plans (its check says so); a key it lost is flagged by sync and grants nothing here.
+    return tuple(known[key] for key in dict.fromkeys(keys) if key in known) or (catalog.current().default_plan,)
+
+
+def _anchor(
+    account: Account, decision: Decision, subscription: Subscription | None, grant: PlanGrant | None
+) -> datetime:
+    if decision.level <= Level.FREE:
+        return account.created_at
+    if grant is not None:
+        return grant.starts_at
+    assert subscription is not None
+    return subscription.billing_cycle_anchor
