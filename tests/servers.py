@@ -47,7 +47,10 @@ def running(*, prefer: str = "installed") -> Iterator[Servers]:
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         place.chmod(0o755)
 
-        database_url, which_database = os.environ.get("TEST_DATABASE_URL", ""), "PostgreSQL from TEST_DATABASE_URL"
+        database_url, which_database = (
+            os.environ.get("TEST_DATABASE_URL", ""),
+            "PostgreSQL from TEST_DATABASE_URL",
+        )
         if not database_url:
             database_url, which_database = _start_postgres(place, stack, prefer=prefer)
         redis_url, which_redis = os.environ.get("TEST_REDIS_URL", ""), "Redis from TEST_REDIS_URL"
@@ -97,10 +100,14 @@ def _start_postgres(place: Path, stack: contextlib.ExitStack, *, prefer: str) ->
 def _postgres_programs(prefer: str) -> tuple[Path, str]:
     if prefer != "wheels":
         by_version = sorted(
-            glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=lambda p: float(p.split("/")[4]), reverse=True
+            glob.glob("/usr/lib/postgresql/*/bin/postgres"),
+            key=lambda p: float(p.split("/")[4]),
+            reverse=True,
         )
         on_path = shutil.which("postgres")
-        others = glob.glob("/opt/homebrew/opt/postgresql*/bin/postgres") + glob.glob("/usr/pgsql-*/bin/postgres")
+        others = glob.glob("/opt/homebrew/opt/postgresql*/bin/postgres") + glob.glob(
+            "/usr/pgsql-*/bin/postgres"
+        )
         for candidate in [*by_version, *([on_path] if on_path else []), *others]:
             if os.access(Path(candidate).parent / "initdb", os.X_OK):
                 return Path(candidate).parent, "installed"
@@ -161,7 +168,9 @@ def _unprivileged_user(*names: str) -> pwd.struct_passwd | None:
     for name in names:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
-    raise ServerMissing(f"Running as root needs one of the users {', '.join(names)} to run a server as; add one.")
+    raise ServerMissing(
+        f"Running as root needs one of the users {', '.join(names)} to run a server as; add one."
+    )
 
 
 def _where_others_may_run_it(folder: Path, place: Path, user: pwd.struct_passwd) -> Path:
@@ -240,7 +249,9 @@ def _wait_for(name: str, process: "subprocess.Popen[bytes]", log: Path, ready: C
         if process.poll() is not None:
             raise ServerMissing(f"{name} ended while starting. Its last words: {_tail(log)}")
         if time.monotonic() > deadline:
-            raise ServerMissing(f"{name} did not answer within {START_SECONDS} seconds. Its last words: {_tail(log)}")
+            raise ServerMissing(
+                f"{name} did not answer within {START_SECONDS} seconds. Its last words: {_tail(log)}"
+            )
         time.sleep(0.02)
 
 

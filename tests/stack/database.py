@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
+
 def pytest_report_header() -> str:
     redis = settings.REDIS_URL or "none (Celery's filesystem transport)"
     return f"database: {connection.vendor}, redis: {redis}, catalog: {settings.BILLING_CATALOG}"

@@ -1,1 +1,88 @@
-"""In the making."""
+"""Stripe for the tests: the simulator served over HTTP, its post held back until a test asks for it to be delivered."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+WEBHOOK_PATH = "/stripe/webhook/"
+ROUNDS = 40  # a sync may make Stripe write more letters; forty rounds of that is a loop
+
+
+class Settle(Protocol):
+    """Deliver every waiting webhook and let the worker read it, until nothing moves any more."""
+
+    def __call__(
+        self, *, now: datetime | None = None, shuffle: Callable[[list[Any]], None] | None = None
+    ) -> int:
+        """Answers how many letters were delivered. `now` is wall time for the worker; `shuffle` reorders the post."""
+
+
+@pytest.fixture(scope="session")
+def stripe_house() -> Iterator["Simulator"]:
+    """One simulator for the session, at the address every module already knows. Ask for `simulator` instead."""
+    from simulator.core import Simulator
+    from simulator.server import serve
+
+    house = Simulator(base_url=settings.STRIPE_API_BASE)
+    running = serve(house, host="127.0.0.1", port=urlsplit(settings.STRIPE_API_BASE).port or 0)
+    yield house
+    running.stop()
+
+
+@pytest.fixture
+def simulator(stripe_house: "Simulator") -> Iterator["Simulator"]:
+    """An empty Stripe. What happens in it stays there as held post until `settle()` delivers it."""
+    stripe_house.reset()
+    stripe_house.deliveries.set_hold(True)
+    stripe_house.deliveries.add_endpoint(settings.BASE_URL + WEBHOOK_PATH, settings.STRIPE_WEBHOOK_SECRETS[0])
+    yield stripe_house
+    stripe_house.deliveries.set_hold(True)
+    stripe_house.deliveries.forget()
+
+
+@pytest.fixture
+def shop(simulator: "Simulator", db: None) -> "Simulator":
+    """A Stripe that knows the catalog, pushed by the command that production uses."""
+    call_command("sync_catalog", verbosity=0)
+    simulator.deliveries.forget()
+    return simulator
+
+
+@pytest.fixture
+def settle(simulator: "Simulator", db: None) -> Settle:
+    from billing.models import WebhookEvent
+    from billing.stripe import inbox
+
+    post_office = Client()
+
+    def settle(*, now: datetime | None = None, shuffle: Callable[[list[Any]], None] | None = None) -> int:
+        delivered = 0
+        for _ in range(ROUNDS):
+            letters = simulator.deliveries.take()
+            if shuffle:
+                shuffle(letters)
+            for letter in letters:
+                answer = post_office.post(
+                    WEBHOOK_PATH, letter.body(), content_type="application/json", headers=letter.headers()
+                )
+                assert answer.status_code == 200, (
+                    f"{letter.event['type']}: {answer.status_code} {answer.content!r}"
+                )
+            delivered += len(letters)
+            moment = now or timezone.now()
+            inbox.drain(now=moment)
+            if not letters and not WebhookEvent.objects.due(moment).exists():
+                return delivered
+        raise AssertionError(f"After {ROUNDS} rounds Stripe still sends letters: this never comes to rest.")
+
+    return settle
