@@ -3,11 +3,13 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from config import mailbox
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
     path("", include("usage.urls")),
+    path("demo/mailbox/", mailbox.mailbox, name="demo_mailbox"),
     path("login/", include("allauth.urls")),
     path("staff/", admin.site.urls),
 ]
-

@@ -1,0 +1,69 @@
+"""`{% notice %}`: the one banner under the header, worded for whoever looks at it."""
+
+from typing import Any
+
+from django import template
+from django.template.loader import render_to_string
+
+from accounts.models import Member
+from billing import catalog, clock, entitlements, notices
+from billing.notices import Notice
+from usage import metering
+
+register = template.Library()
+
+LOW = 0.8
+
+
+@register.simple_tag(takes_context=True)
+def notice(context: dict[str, Any]) -> str:
+    """The page's one notice, or nothing for visitors, and nothing where the page itself says it (`quiet_notice`)."""
+    request = context.get("request")
+    account = getattr(request, "account", None)
+    if request is None or account is None or context.get("quiet_notice"):
+        return ""
+    now = clock.now(account)
+    rights = entitlements.of(account, now=now)
+    found = notices.first([notices.of(rights, now=now), *_allowance_notices(account, now)])
+    if found is None:
+        return ""
+    may_bill = request.member is not None and request.member.may_bill
+    return render_to_string(
+        f"billing/notices/_{'admin' if may_bill else 'member'}_{found.kind}.html",
+        {
+            "notice": found,
+            "now": now,
+            "rights": rights,
+            "account": account,
+            "ask": None if may_bill else _whom_to_ask(account),
+        },
+        request=request,
+    )
+
+
+def _allowance_notices(account: Any, now: Any) -> list[Notice]:
+    found = []
+    for balance in metering.balances(account, now=now):
+        if not balance.limit:
+            continue  # unlimited, metered, or nothing granted: there is no end to warn of
+        kind = "allowance_exhausted" if balance.used >= balance.limit else "allowance_low"
+        feature = catalog.current().feature(balance.feature)
+        if balance.used >= LOW * balance.limit:
+            found.append(
+                Notice(
+                    kind,
+                    at=balance.period_end,
+                    unit=feature.unit_one if balance.limit == 1 else feature.unit_many,
+                    used=balance.used,
+                    limit=balance.limit,
+                )
+            )
+    return found
+
+
+def _whom_to_ask(account: Any) -> Member | None:
+    """The owner a member is sent to; only the names of one's own account are shown."""
+    owner: Member | None = (
+        account.members.filter(role=Member.Role.OWNER).select_related("user").order_by("joined_at").first()
+    )
+    return owner

@@ -1,0 +1,90 @@
+"""The way to the till and back: the upgrade button, the page that waits for the truth, the page that says nothing changed."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.decorators import billing_admin_required
+from billing import catalog, checkout, clock, entitlements
+from billing.access import Level
+from billing.stripe import gateway
+
+# How often the waiting page asks again before it says that we will tell them: 20 × 3 s.
+PATIENCE = 20
+
+
+@require_POST
+@never_cache
+@billing_admin_required
+def upgrade(request: HttpRequest) -> HttpResponse:
+    """Start a checkout for the posted `price` (a lookup key) and `quantity`, and send the browser to Stripe's page."""
+    account = request.account  # type: ignore[attr-defined]
+    price = catalog.current().find_price(request.POST.get("price", ""))
+    quantity = request.POST.get("quantity", "1")
+    if price is None:
+        return _back(request, "That price is not on sale. Choose one from this page.")
+    if not quantity.isascii() or not quantity.isdigit() or len(quantity) > 6:
+        return _back(request, "The number of seats must be a whole number.")
+    try:
+        intent = checkout.start(
+            account=account, price=price, quantity=int(quantity), user=request.user, now=clock.now(account)
+        )
+    except checkout.AlreadySubscribed:
+        messages.info(request, "You already have a plan. Change it here; nothing was charged.")
+        return redirect("billing:settings")
+    except (checkout.NotForSale, checkout.BadQuantity, checkout.WrongAudience) as refusal:
+        return _back(request, str(refusal))
+    except checkout.Busy:
+        return _back(request, "Another change to this account's plan is in progress. Try again in a moment.")
+    except gateway.StripeError:
+        return _back(
+            request, "The payment page could not be opened and nothing was charged. Try again in a minute."
+        )
+    response = redirect(intent.url)
+    response.status_code = 303
+    return response
+
+
+@require_GET
+@never_cache
+@billing_admin_required
+def upgraded(request: HttpRequest) -> HttpResponse:
+    """Where Stripe sends the browser after paying. Says "you have it" once it is so, and never before."""
+    account = request.account  # type: ignore[attr-defined]
+    session_id = request.GET.get("session_id", "")
+    asked = int(tries) if (tries := request.GET.get("asked", "0")).isdigit() and len(tries) < 4 else 0
+    try:
+        outcome = checkout.complete(account=account, session_id=session_id)
+    except checkout.NotYours:
+        return render(request, "404.html", status=404)
+    except gateway.StripeError:
+        outcome = "pending"  # Stripe's letter will bring the truth; the page asks again
+    rights = entitlements.of(account, now=clock.now(account))
+    context: dict[str, Any] = {"rights": rights, "quiet_notice": True}
+    if rights.level >= Level.GRACE and rights.subscription is not None and outcome != "unpaid":
+        return render(request, "billing/upgraded.html", context)
+    if outcome == "unpaid":
+        return render(request, "billing/upgrade_unpaid.html", context)
+    again = f"{reverse('billing:upgraded')}?session_id={session_id}&asked={asked + 1}"
+    return render(
+        request,
+        "billing/upgrade_waiting.html",
+        {**context, "again": again if asked < PATIENCE else "", "asked": asked},
+    )
+
+
+@require_GET
+@billing_admin_required
+def canceled(request: HttpRequest) -> HttpResponse:
+    """Where Stripe sends a browser that turned back at the till."""
+    return render(request, "billing/upgrade_canceled.html", {"quiet_notice": True})
+
+
+def _back(request: HttpRequest, reason: str) -> HttpResponse:
+    messages.error(request, reason)
+    return redirect("billing:pricing")

@@ -1,0 +1,56 @@
+"""The demo's mailbox: every mail the site would have sent, read from the files the demo writes instead."""
+
+import email
+import email.policy
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One mail as a person reads it."""
+
+    to: str
+    subject: str
+    date: str
+    text: str
+
+
+@require_GET
+@never_cache
+def mailbox(request: HttpRequest) -> HttpResponse:
+    """The newest mails, newest first. Only in the demo, where nobody's real mail is."""
+    if not settings.DEMO:
+        raise Http404
+    return render(request, "demo/mailbox.html", {"letters": _newest(Path(settings.EMAIL_FILE_PATH))})
+
+
+def _newest(folder: Path) -> list[Letter]:
+    # Django's file backend writes one file per connection, with a dashed line between two mails.
+    files = sorted(folder.glob("*.log"), key=lambda file: file.stat().st_mtime, reverse=True)[:SHOWN]
+    letters: list[Letter] = []
+    for file in files:
+        mails = file.read_text(errors="replace").split("-" * 79)
+        letters += [_letter(mail) for mail in reversed(mails) if mail.strip()]
+    return letters[:SHOWN]
+
+
+def _letter(source: str) -> Letter:
+    mail = email.message_from_string(source.strip(), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    body = mail.get_body(preferencelist=("plain", "html"))
+    return Letter(
+        to=str(mail["To"]),
+        subject=str(mail["Subject"]),
+        date=str(mail["Date"]),
+        text=str(body.get_content()) if body else "",
+    )
