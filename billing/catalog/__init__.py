@@ -1,4 +1,4 @@
-"""The price list: plans, prices and features, read from one TOML file and never changed while the process runs.
+"""The price list: plans, prices and features, read from one TOML file once per process.
 
 from billing import catalog
 catalog.current().plan("pro").allowances["ai_generations"].quantity

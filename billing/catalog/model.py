@@ -72,8 +72,8 @@ class Allowance:
 class Seats:
     """How many seats may be bought, both ends included. `max` None: no upper end.
 
-    Plans that share a `ladder` are steps of one staircase: their ranges do not overlap, so a number of seats names
-    one plan.
+    Plans that share a `ladder` are steps of one staircase: their ranges do not overlap, so a number of
+    seats names one plan.
     """
 
     min: int
@@ -86,7 +86,7 @@ class Seats:
 
 @dataclass(frozen=True)
 class Price:
-    """One way to pay a plan. `amount` in minor units of `currency`: per period, or per seat, or per metered unit."""
+    """One way to pay a plan. `amount`: minor units of `currency` per period, per seat or per metered unit."""
 
     lookup_key: str
     plan_key: str
@@ -151,7 +151,7 @@ class Plan:
         return tuple(price for price in self.prices if price.meter is not None)
 
     def price_every(self, interval: Interval) -> Price | None:
-        """The price to check out with for this interval: the base price, or the metered one where there is no base."""
+        """What to check out with for this interval: the base price, or the metered one where none is."""
         candidates = [*self.base_prices, *(() if self.base_prices else self.metered_prices)]
         return next((price for price in candidates if price.interval == interval), None)
 

@@ -15,9 +15,13 @@ from billing.catalog import rules
 from billing.catalog.model import (
     Allowance,
     Answer,
+    Audience,
     Catalog,
     Company,
     Feature,
+    Interval,
+    Kind,
+    Per,
     Plan,
     Price,
     Seats,
@@ -25,10 +29,10 @@ from billing.catalog.model import (
 )
 from billing.catalog.table import Table, listed, meant, shown
 
-AUDIENCES = ("individual", "organization", "any")
-INTERVALS = ("month", "year")
-KINDS = ("switch", "limit", "allowance", "metered")
-PERIODS = ("day", "week", "month")
+AUDIENCES: tuple[Audience, ...] = ("individual", "organization", "any")
+INTERVALS: tuple[Interval, ...] = ("month", "year")
+KINDS: tuple[Kind, ...] = ("switch", "limit", "allowance", "metered")
+PERIODS: tuple[Per, ...] = ("day", "week", "month")
 IDENTITIES: tuple[TrialIdentity, ...] = ("account", "email", "card")
 LOOKUP_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,119}")
 METER_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -171,7 +175,7 @@ def _feature(table: Table, *, key: str) -> Feature:
         name=table.text("name"),
         unit_one=unit[0] if unit else "",
         unit_many=unit[-1] if unit else "",
-        # A kind that cannot be read is complained about here and left empty, so that no plan is blamed for it too.
+        # An unreadable kind is complained about here and left empty, so that no plan is blamed for it too.
         kind=kind or "",  # type: ignore[arg-type]
         meter_event_name=meter or None,
         hint=table.text("hint", ""),
@@ -192,7 +196,7 @@ def _plan(table: Table, *, key: str, rank: int, features: dict[str, Feature], cu
         key=key,
         name=table.text("name"),
         summary=table.text("summary", ""),
-        audience=table.choice("audience", AUDIENCES, "any") or "any",  # type: ignore[arg-type]
+        audience=table.choice("audience", AUDIENCES, "any") or "any",
         rank=table.whole("rank", fallback=rank),
         prices=tuple(_price(entry, plan_key=key, currency=currency) for entry in table.tables("prices")),
         switches=frozenset(table.texts("switches")),
@@ -227,7 +231,7 @@ def _allowances(table: Table) -> dict[str, Allowance]:
         quantity = entry.whole_or_unlimited("quantity")
         per = entry.choice("per", PERIODS)
         entry.finish()
-        allowances[key] = Allowance(feature=key, quantity=quantity, per=per or "month")  # type: ignore[arg-type]
+        allowances[key] = Allowance(feature=key, quantity=quantity, per=per or "month")
     return allowances
 
 

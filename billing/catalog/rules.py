@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -15,6 +14,8 @@ WORDS = {
     "allowance": ("an allowance", "allowances"),
     "metered": ("metered", "metered"),
 }
+# https://docs.stripe.com/api/prices/create#create_price-recurring-interval_count
+LONGEST_PERIOD_MONTHS = 36
 
 
 def broken(catalog: Catalog) -> list[str]:
@@ -34,14 +35,15 @@ def _default_plan(catalog: Catalog) -> Iterator[str]:
     plan = catalog.default_plan
     if plan.key not in catalog.plans:
         return  # said where it was read
+    so = f'default_plan: everybody starts on "{plan.key}", so'
     if plan.prices:
-        yield f"default_plan: everybody starts on {plan.name!r}, so it must be free; take plans.{plan.key}.prices out"
+        yield f"{so} it must be free; take plans.{plan.key}.prices out"
     if plan.contact_sales:
-        yield f"default_plan: everybody starts on {plan.name!r}, so plans.{plan.key}.contact_sales must be false"
+        yield f"{so} plans.{plan.key}.contact_sales must be false"
     if plan.retired:
-        yield f"default_plan: everybody starts on {plan.name!r}, so plans.{plan.key}.retired must be false"
+        yield f"{so} plans.{plan.key}.retired must be false"
     if plan.audience != "any":
-        yield f'default_plan: everybody starts on {plan.name!r}, so plans.{plan.key}.audience must be "any"'
+        yield f'{so} plans.{plan.key}.audience must be "any"'
 
 
 def _lookup_keys(catalog: Catalog) -> Iterator[str]:
@@ -55,12 +57,11 @@ def _lookup_keys(catalog: Catalog) -> Iterator[str]:
 
 
 def _features(catalog: Catalog) -> Iterator[str]:
-    names = Counter(
-        feature.meter_event_name for feature in catalog.features.values() if feature.meter_event_name
-    )
-    for feature in catalog.features.values():
-        if feature.meter_event_name and names[feature.meter_event_name] > 1:
-            yield f'features.{feature.key}.meter_event_name: "{feature.meter_event_name}" is used by two features'
+    taken: dict[str, str] = {}
+    for key, feature in catalog.features.items():
+        name = feature.meter_event_name
+        if name and taken.setdefault(name, key) != key:
+            yield f'features.{key}.meter_event_name: "{name}" is taken by features.{taken[name]}'
 
 
 def _granted(plan: Plan, features: dict[str, Feature], path: str) -> Iterator[str]:
@@ -81,7 +82,7 @@ def _granted(plan: Plan, features: dict[str, Feature], path: str) -> Iterator[st
             is_kind, place = WORDS[feature.kind]
             yield f'{where}: "{key}" is {is_kind} (features.{key}.kind), so it belongs in {path}.{place}'
     for key in sorted(plan.metered & set(plan.allowances)):
-        yield f'{path}.metered: "{key}" is also an allowance of this plan; a feature is either paid by the unit or given'
+        yield f'{path}.metered: "{key}" is also in {path}.allowances; it is either paid by the unit or given'
 
 
 def _prices(plan: Plan, catalog: Catalog, path: str) -> Iterator[str]:
@@ -89,7 +90,7 @@ def _prices(plan: Plan, catalog: Catalog, path: str) -> Iterator[str]:
         where = f"{path}.prices[{number}]"
         if price.currency != catalog.currency:
             yield f'{where}.currency: this price list is in "{catalog.currency}", got "{price.currency}"'
-        if price.interval_count * (12 if price.interval == "year" else 1) > 36:
+        if price.months > LONGEST_PERIOD_MONTHS:
             yield f"{where}.interval_count: Stripe bills at most every three years"
         if price.meter is not None:
             yield from _metered_price(price, plan, catalog.features, where)
@@ -98,23 +99,23 @@ def _prices(plan: Plan, catalog: Catalog, path: str) -> Iterator[str]:
     for key in sorted(plan.metered):
         if not any(price.meter == key for price in plan.prices) and not plan.contact_sales:
             yield f'{path}.metered: "{key}" has no price; write a [[{path}.prices]] with meter = "{key}"'
-    for one, other in combinations(enumerate(plan.prices), 2):
-        if one[1].interval and (one[1].meter, one[1].months) == (other[1].meter, other[1].months):
-            yield f"{path}.prices[{other[0]}].interval: is billed as often as prices[{one[0]}]; a plan has one price each"
-    base, metered = plan.base_prices, plan.metered_prices
-    for price in metered if base else ():
-        if not any(price.months == other.months for other in base):
-            yield f'{path}.prices: "{price.lookup_key}" has no base price billed as often; Stripe bills them together'
+    for (first, one), (second, other) in combinations(enumerate(plan.prices), 2):
+        if one.interval and (one.meter, one.months) == (other.meter, other.months):
+            yield f"{path}.prices[{second}].interval: prices[{first}] is billed as often; keep one of them"
+    for price in plan.metered_prices if plan.base_prices else ():
+        if price.months not in {base.months for base in plan.base_prices}:
+            yield f'{path}.prices: "{price.lookup_key}" needs a base price billed as often, to go with it'
 
 
 def _metered_price(price: Price, plan: Plan, features: dict[str, Feature], where: str) -> Iterator[str]:
-    feature = features.get(price.meter or "")
+    key = price.meter or ""
+    feature = features.get(key)
     if feature is None:
-        yield f"{where}.meter: there is no [features.{price.meter}]{meant(price.meter, features)}"
+        yield f"{where}.meter: there is no [features.{key}]{meant(key, features)}"
     elif feature.kind and feature.kind != "metered":
-        yield f'{where}.meter: "{feature.key}" is {WORDS[feature.kind][0]}; only a metered feature is paid by the unit'
-    elif feature.key not in plan.metered:
-        yield f'{where}.meter: write metered = ["{feature.key}"] in [plans.{plan.key}], else nobody may use it'
+        yield f'{where}.meter: "{key}" is {WORDS[feature.kind][0]}; only what is metered is paid by the unit'
+    elif key not in plan.metered:
+        yield f'{where}.meter: write metered = ["{key}"] in [plans.{plan.key}], else nobody may use it'
     if price.per_seat:
         yield f"{where}.per_seat: a metered price counts units, not seats"
 

@@ -1,4 +1,4 @@
-"""Reads values out of one TOML table by type, and writes down every mistake as a sentence that names its key."""
+"""Reads values out of one TOML table by type; every mistake becomes a sentence that names its key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POWERS = {"KB": 1, "MB": 2, "GB": 3, "TB": 4}
 
 
 class Table:
-    """One table of the file. A bad or missing value gives the fallback, so that reading goes on and finds the rest."""
+    """One table of the file. A bad or missing value gives the fallback, so that reading finds the rest."""
 
     def __init__(self, values: dict[str, Any], *, path: str, problems: list[str]) -> None:
         self.values = values
@@ -90,8 +90,8 @@ class Table:
         if is_bytes and isinstance(value, str) and (size := SIZE.fullmatch(value)):
             return int(size[1]) * int(1024 ** POWERS[size[2]])
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            size = ' or a size such as "10 GB"' if is_bytes else ""
-            self.complain(key, f'must be a whole number from 0{size} or "unlimited", got {shown(value)}')
+            sizes = ', a size such as "10 GB"' if is_bytes else ""
+            self.complain(key, f'must be a whole number from 0{sizes} or "unlimited", got {shown(value)}')
             return 0
         return value
 
