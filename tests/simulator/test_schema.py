@@ -8,11 +8,32 @@ import pytest
 
 from simulator import sdk
 
-SOLD = (
-    "customer product price subscription subscription_item invoice line_item payment_method payment_intent "
-    "charge refund checkout.session billing_portal.session billing.meter billing.meter_event event balance "
-    "test_helpers.test_clock webhook_endpoint coupon promotion_code invoice_payment setup_intent account"
-).split()
+SOLD = [
+    "customer",
+    "product",
+    "price",
+    "subscription",
+    "subscription_item",
+    "invoice",
+    "line_item",
+    "payment_method",
+    "payment_intent",
+    "charge",
+    "refund",
+    "checkout.session",
+    "billing_portal.session",
+    "billing.meter",
+    "billing.meter_event",
+    "event",
+    "balance",
+    "test_helpers.test_clock",
+    "webhook_endpoint",
+    "coupon",
+    "promotion_code",
+    "invoice_payment",
+    "setup_intent",
+    "account",
+]
 
 
 def test_the_simulator_reads_the_api_version_of_the_sdk_that_is_installed() -> None:

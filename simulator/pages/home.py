@@ -1,0 +1,186 @@
+"""What is in the house: time, customers, subscriptions, invoices, events and post, with their levers."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from simulator.pages import api, html, words
+from simulator.pages.html import esc
+
+if TYPE_CHECKING:
+    from simulator.core import Answer
+    from simulator.front_door import FrontDoor
+
+SHOWN = 25
+DAY = 86_400
+STEPS = (("1 hour", 3600), ("1 day", DAY), ("1 week", 7 * DAY), ("1 month", 31 * DAY))
+
+
+def show(door: FrontDoor, _: str, given: dict[str, str]) -> Answer:
+    """The home page."""
+    with door.simulator.lock:
+        parts = [
+            "<h1>What is in the simulator</h1>",
+            _said(given),
+            _time(door),
+            _customers(door),
+            _subscriptions(door),
+            _invoices(door),
+            _post(door),
+            _events(door),
+        ]
+    return html.page("Overview", "\n".join(parts), wide=True)
+
+
+def press(door: FrontDoor, button: str, given: dict[str, str]) -> Answer:
+    """A button: move a clock or everybody's time, send an event again, hold or release the post."""
+    act = button.removeprefix("press/")
+    if act == "advance":
+        return _back(_advance(door, given.get("clock", ""), given.get("seconds", "")))
+    if act == "resend":
+        try:
+            return _back(
+                f"Sent again to {door.simulator.deliveries.resend(given.get('event', ''))} endpoint(s)."
+            )
+        except LookupError:
+            return _back("That event is gone.")
+    if act in ("hold", "release"):
+        door.simulator.deliveries.set_hold(act == "hold")
+        return _back("The post is held." if act == "hold" else "The post goes out.")
+    return html.message(
+        "There is no such button", "Go back to the overview.", status=404, link=("/", "Overview")
+    )
+
+
+def _advance(door: FrontDoor, clock: str, seconds: str) -> str:
+    if not seconds.isdigit() or int(seconds) == 0:
+        return "Time moves forwards by a whole number of seconds."
+    if not clock:
+        door.simulator.jump(int(seconds))
+        return "Time was moved for customers without a test clock."
+    try:
+        found = api.get(door.simulator, f"/v1/test_helpers/test_clocks/{clock}")
+        moment = found["frozen_time"] + int(seconds)
+        api.post(door.simulator, f"/v1/test_helpers/test_clocks/{clock}/advance", frozen_time=moment)
+    except api.Refused as problem:  # Such as: at most two billing periods at once.
+        return str(problem)
+    return "The clock was moved."
+
+
+def _back(said: str) -> Answer:
+    return html.see_other("/?" + urlencode({"said": said}))
+
+
+def _said(given: dict[str, str]) -> str:
+    return f'<p class="note" role="status">{esc(given["said"])}</p>' if given.get("said") else ""
+
+
+def _time(door: FrontDoor) -> str:
+    sim = door.simulator
+    rows = [["everybody without a test clock", words.minute(sim.clock.now()), "", _steps("")]]
+    for clock in itertools.islice(sim.store.newest("test_helpers.test_clock"), SHOWN):
+        name = clock["name"] or clock["id"]
+        rows.append(
+            [esc(name), words.minute(clock["frozen_time"]), esc(clock["status"]), _steps(clock["id"])]
+        )
+    return _table("Time", ["Whose", "Now", "Status", "Move forwards"], rows)
+
+
+def _steps(clock: str) -> str:
+    return (
+        '<span class="row">'
+        + "".join(_button("advance", said, clock=clock, seconds=n) for said, n in STEPS)
+        + "</span>"
+    )
+
+
+def _customers(door: FrontDoor) -> str:
+    rows = [
+        [esc(it["id"]), esc(it.get("email")), esc(it.get("name")), words.minute(it["created"])]
+        for it in _newest(door, "customer")
+    ]
+    return _table("Customers", ["Id", "E-mail", "Name", "Since"], rows)
+
+
+def _subscriptions(door: FrontDoor) -> str:
+    rows = [
+        [esc(it["id"]), esc(it["customer"]), f'<span class="tag">{esc(it["status"])}</span>', _ends(it)]
+        for it in _newest(door, "subscription")
+    ]
+    return _table("Subscriptions", ["Id", "Customer", "Status", "Period ends"], rows)
+
+
+def _ends(subscription: dict[str, Any]) -> str:
+    ends = [
+        item["current_period_end"] for item in subscription["items"]["data"] if item.get("current_period_end")
+    ]
+    said = words.minute(min(ends)) if ends else "–"
+    return f"{said}, then canceled" if subscription["cancel_at_period_end"] else said
+
+
+def _invoices(door: FrontDoor) -> str:
+    rows = [
+        [
+            f'<a href="/i/{esc(it["id"])}">{esc(it.get("number") or it["id"])}</a>',
+            esc(it["customer"]),
+            esc(it["status"]),
+            words.money(it["total"], it["currency"]),
+            words.minute(it["created"]),
+        ]
+        for it in _newest(door, "invoice")
+    ]
+    return _table("Invoices", ["Number", "Customer", "Status", "Total", "Made"], rows)
+
+
+def _post(door: FrontDoor) -> str:
+    post = door.simulator.deliveries
+    lever = _button("release", "Release the post") if post.hold else _button("hold", "Hold the post")
+    rows = [
+        [
+            esc(d.event["type"]),
+            esc(d.endpoint_url),
+            esc(d.state),
+            str(d.attempts),
+            esc(d.last_error or d.last_status),
+        ]
+        for d in post.rows()[:SHOWN]
+    ]
+    table = _table("Webhooks", ["Type", "To", "State", "Tries", "Last answer"], rows)
+    return table.replace("</h2>", f"</h2><div>{lever}</div>", 1)
+
+
+def _events(door: FrontDoor) -> str:
+    rows = [
+        [
+            esc(it["type"]),
+            esc(it["id"]),
+            words.minute(it["created"]),
+            _button("resend", "Send again", event=it["id"]),
+        ]
+        for it in _newest(door, "event")
+    ]
+    return _table("Events", ["Type", "Id", "When", "Post"], rows)
+
+
+def _newest(door: FrontDoor, kind: str) -> list[dict[str, Any]]:
+    living = (it for it in door.simulator.store.newest(kind) if not it.get("deleted"))
+    return list(itertools.islice(living, SHOWN))
+
+
+def _button(act: str, said: str, **fields: object) -> str:
+    hidden = "".join(f'<input type="hidden" name="{esc(k)}" value="{esc(v)}">' for k, v in fields.items())
+    return f'<form method="post" action="/press/{act}">{hidden}<button class="btn small">{esc(said)}</button></form>'
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+    name = title.lower()
+    if not rows:
+        return f'<section class="card"><h2 id="{name}">{title}</h2><p class="soft">None yet.</p></section>'
+    head = "".join(f'<th scope="col">{said}</th>' for said in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<section class="card"><h2 id="{name}">{title}</h2><div class="scroll" tabindex="0" role="region" '
+        f'aria-labelledby="{name}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>'
+    )
