@@ -89,12 +89,14 @@ class Account(models.Model):
         """Where mail about money goes."""
         if self.billing_email:
             return self.billing_email
-        owner = self.members.filter(role=Member.Role.OWNER).select_related("user").order_by("joined_at").first()
+        owner = (
+            self.members.filter(role=Member.Role.OWNER).select_related("user").order_by("joined_at").first()
+        )
         return owner.user.email if owner else ""
 
 
 class Member(models.Model):
-    """A person in an account. Owner and admin may touch billing; member uses; guest reads and takes no seat."""
+    """A person in an account. Owner and admin touch billing; member uses; guest reads and takes no seat."""
 
     class Role(models.TextChoices):
         OWNER = "owner", "Owner"
@@ -164,7 +166,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """A machine's way in: an account key acts for its account, a service key names the account in each call."""
+    """A machine's way in: an account key acts for its account, a service key names the account in a call."""
 
     class Kind(models.TextChoices):
         ACCOUNT = "account", "Account key"
@@ -175,9 +177,9 @@ class ApiKey(models.Model):
         Account, on_delete=models.CASCADE, null=True, blank=True, related_name="api_keys"
     )
     name = models.CharField(max_length=80)
-    # The first characters, shown so that a person can tell keys apart; the key itself is shown once and not kept.
+    # The first characters, so that a person can tell keys apart; the key itself is shown once and not kept.
     prefix = models.CharField(max_length=24)
-    # SHA-256 of the whole key: 180 random bits need no slow hash, and a slow one would cost every call 100 ms.
+    # SHA-256 of the whole key: 178 random bits need no slow hash; one would cost every call 100 ms.
     digest = models.CharField(max_length=64, unique=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()

@@ -1,6 +1,22 @@
 """The pages of the room `accounts`."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from accounts.views import account, invitations, members
 
 app_name = "accounts"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("account/", account.settings, name="settings"),
+    path("account/none/", account.none, name="none"),
+    path("account/switch/", account.switch, name="switch"),
+    path("account/members/", members.index, name="members"),
+    path("account/members/invite/", members.invite, name="invite"),
+    path("account/members/<int:pk>/role/", members.change_role, name="change_role"),
+    path("account/members/<int:pk>/remove/", members.remove, name="remove"),
+    path("account/invitations/<int:pk>/resend/", members.resend, name="resend"),
+    path("account/invitations/<int:pk>/revoke/", members.revoke, name="revoke"),
+    path("invitations/<str:token>/", invitations.show, name="invitation"),
+    path("invitations/<str:token>/accept/", invitations.accept, name="accept"),
+    path("organizations/new/", account.new_organization, name="new_organization"),
+    path("profile/", account.profile, name="profile"),
+]

@@ -1,0 +1,94 @@
+"""Keys for machines: shown once, kept as a hash, refused by checksum before the database is asked.
+
+A key reads `th_acct_` or `th_svc_`, then 30 random base62 characters (178 bits), then 6 base62 characters of
+CRC-32 over all that went before. The shape follows GitHub's tokens: a prefix that secret scanners find, and a
+checksum that tells a typing mistake from a key
+(https://github.blog/engineering/behind-githubs-new-authentication-token-formats/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import zlib
+from datetime import datetime
+
+from accounts.models import Account, ApiKey, User
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PREFIXES = {ApiKey.Kind.ACCOUNT: "th_acct_", ApiKey.Kind.SERVICE: "th_svc_"}
+RANDOM_LENGTH = 30
+CHECKSUM_LENGTH = 6
+SHOWN_LENGTH = 6
+
+
+def issue(
+    *,
+    kind: str,
+    name: str,
+    now: datetime,
+    account: Account | None = None,
+    created_by: User | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Make a key. The text is returned here and nowhere else, ever.
+
+    An account key needs its account; a service key must not have one (ValueError).
+    """
+    kind = ApiKey.Kind(kind)
+    if (kind == ApiKey.Kind.ACCOUNT) != (account is not None):
+        raise ValueError("An account key belongs to an account, and a service key to none.")
+    start = PREFIXES[kind] + "".join(secrets.choice(BASE62) for _ in range(RANDOM_LENGTH))
+    key_text = start + _checksum(start)
+    key = ApiKey.objects.create(
+        kind=kind,
+        account=account,
+        name=name,
+        prefix=key_text[: len(PREFIXES[kind]) + SHOWN_LENGTH],
+        digest=digest(key_text),
+        created_by=created_by,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    return key, key_text
+
+
+def find(*, key_text: str, now: datetime) -> ApiKey | None:
+    """The usable key with this text, or None. A text that is not a key costs no query.
+
+    The lookup is by SHA-256, so its timing tells nothing about the text of any other key.
+    """
+    if not looks_like_a_key(key_text):
+        return None
+    return ApiKey.objects.usable(now).select_related("account").filter(digest=digest(key_text)).first()
+
+
+def revoke(*, key: ApiKey, now: datetime) -> None:
+    """The key is refused from the next request on. Revoking twice keeps the first time."""
+    ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
+
+
+def digest(key_text: str) -> str:
+    """SHA-256 of the whole key, in hexadecimal: what the database keeps."""
+    return hashlib.sha256(key_text.encode()).hexdigest()
+
+
+def looks_like_a_key(key_text: str) -> bool:
+    """True when the prefix, the length and the checksum are right."""
+    start, checksum = key_text[:-CHECKSUM_LENGTH], key_text[-CHECKSUM_LENGTH:]
+    prefix = next((prefix for prefix in PREFIXES.values() if start.startswith(prefix)), None)
+    return (
+        prefix is not None
+        and len(start) == len(prefix) + RANDOM_LENGTH
+        and key_text.isascii()
+        and _checksum(start) == checksum
+    )
+
+
+def _checksum(start: str) -> str:
+    number = zlib.crc32(start.encode())
+    text = ""
+    for _ in range(CHECKSUM_LENGTH):
+        number, rest = divmod(number, 62)
+        text = BASE62[rest] + text
+    return text

@@ -1,0 +1,1 @@
+"""The pages about people: switching and settings, members, invitations."""

@@ -1,0 +1,49 @@
+"""The page an invitation's link opens, for people who have an account and people who must first sign up."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import members
+from accounts.middleware import SESSION_KEY
+from accounts.models import User
+
+
+@never_cache
+@require_safe
+def show(request: HttpRequest, token: str) -> HttpResponse:
+    """Who invites, to what, as what. Joining is a button, so that a mail scanner's visit joins nobody."""
+    try:
+        invitation = members.find_invitation(token=token, now=timezone.now())
+    except members.InvitationClosed:
+        return _closed(request)
+    return render(request, "accounts/invitation.html", {"invitation": invitation, "token": token})
+
+
+@never_cache
+@require_POST
+@login_required
+def accept(request: HttpRequest, token: str) -> HttpResponse:
+    try:
+        member = members.accept(token=token, user=cast("User", request.user), now=timezone.now())
+    except members.InvitationClosed:
+        return _closed(request)
+    except members.WrongAddress:
+        invitation = members.find_invitation(token=token, now=timezone.now())
+        context = {"invitation": invitation, "token": token, "wrong_address": True}
+        return render(request, "accounts/invitation.html", context, status=403)
+    request.session[SESSION_KEY] = str(member.account_id)
+    messages.success(request, f"Welcome to {member.account.name}.")
+    return redirect("/")
+
+
+def _closed(request: HttpRequest) -> HttpResponse:
+    return render(request, "accounts/invitation_closed.html", status=410)
