@@ -1,4 +1,4 @@
-"""Fill an empty database in seconds: dj-stripe's tables straight from its models, then everybody's ordinary migrations."""
+"""Fill an empty database in seconds: dj-stripe's tables from its models, then everybody's migrations."""
 
 from django.apps import apps
 from django.core.management import call_command
@@ -13,10 +13,10 @@ SLOW_APP = "djstripe"
 def load(*, using: str = DEFAULT_DB_ALIAS) -> bool:
     """Bring the database `using` up to date; answers True when dj-stripe's tables were created the quick way.
 
-    dj-stripe's own migrations replay 523 schema changes and take 30 to 45 seconds on any database, to arrive at tables
-    that its models describe completely. An embedded, demo or test database has no history to keep, so the tables are
-    created from the models and the migrations recorded as done. A database that already knows dj-stripe gets plain
-    `migrate`, as production always does. `tests/test_schema_load.py` compares the two results on PostgreSQL.
+    dj-stripe's own migrations replay 523 schema changes and take 30 to 45 seconds on any database, to arrive
+    at tables that its models describe completely. An embedded, demo or test database has no history to keep,
+    so the tables are created from the models and the migrations recorded as done. A database that already
+    knows dj-stripe gets plain `migrate`, as production always does. A test compares the two results.
     """
     connection = connections[using]
     loads = _is_new_to(connection)

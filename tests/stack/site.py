@@ -37,7 +37,7 @@ class LiveSite:
 def live_site(
     transactional_db: None, live_server: "LiveServer", shop: "Simulator", settings: Any
 ) -> Iterator[LiveSite]:
-    """The whole house running: web in threads, Stripe delivering over HTTP, and a worker reading the inbox."""
+    """The whole house running: web in threads, Stripe delivering over HTTP, a worker reading the inbox."""
     settings.BASE_URL = live_server.url
     settings.CSRF_TRUSTED_ORIGINS = [live_server.url]
     post = shop.deliveries
@@ -104,7 +104,7 @@ def visitor(browser: "Browser", live_site: LiveSite) -> Iterator["BrowserContext
 
 @pytest.fixture
 def page(visitor: "BrowserContext", request: pytest.FixtureRequest) -> Iterator["Page"]:
-    """A tab of the live site. The test fails when a page broke the content security policy or threw an error."""
+    """A tab of the live site. The test fails when a page breaks the security policy or throws an error."""
     page = visitor.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))

@@ -1,4 +1,4 @@
-"""Stripe for the tests: the simulator served over HTTP, its post held back until a test asks for it to be delivered."""
+"""Stripe for the tests: the simulator served over HTTP, its post held back until a test asks for it."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -24,12 +24,12 @@ class Settle(Protocol):
     def __call__(
         self, *, now: datetime | None = None, shuffle: Callable[[list[Any]], None] | None = None
     ) -> int:
-        """Answers how many letters were delivered. `now` is wall time for the worker; `shuffle` reorders the post."""
+        """How many letters were delivered. `now` is the worker's wall time; `shuffle` reorders the post."""
 
 
 @pytest.fixture(scope="session")
 def stripe_house() -> Iterator["Simulator"]:
-    """One simulator for the session, at the address every module already knows. Ask for `simulator` instead."""
+    """One simulator for the session, at the address every module already knows. Tests ask for `simulator`."""
     from simulator.core import Simulator
     from simulator.server import serve
 

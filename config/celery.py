@@ -1,0 +1,26 @@
+"""Celery: the app, and everything that happens on a clock. Tasks are nudges; the database is the queue."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("tallyhouse")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# Name → task and seconds (or crontab). A missed turn loses nothing: each task looks for what is due.
+app.conf.beat_schedule = {
+    "the worker and beat are alive": {"task": "config.tasks.note_heartbeat", "schedule": 15.0},
+}
+
+
+@worker_ready.connect
+def _note_heartbeat_at_once(**_: Any) -> None:
+    """So that /readyz need not wait for beat's first turn."""
+    from config.tasks import note_heartbeat
+
+    note_heartbeat()

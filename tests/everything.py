@@ -1,0 +1,182 @@
+"""`./run test`: lint, then the suite on SQLite, then on PostgreSQL and Redis, then the browser journeys."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import chromium, servers
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+# No journey is skipped for want of a browser, and no test waits for ever.
+STAGE_SECONDS = 40 * 60
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one stage went."""
+
+    stage: str
+    ok: bool
+    seconds: float
+    said: str
+
+
+def main(words: list[str]) -> int:
+    """Run the stages named (all, when none is); 0 when every one passed. See `./run help`."""
+    os.chdir(ROOT)
+    stages: dict[str, Callable[[list[str]], str]] = {
+        "lint": _lint,
+        "sqlite": _sqlite,
+        "postgres": _postgres,
+        "journeys": _journeys,
+    }
+    wanted = list(stages)
+    if words and words[0] == "--fast":
+        wanted, words = ["lint", "sqlite"], words[1:]
+    elif words and words[0] in stages:
+        wanted, words = [words[0]], words[1:]
+    outcomes = [_do(name, stages[name], words) for name in wanted]
+    _summarise(outcomes)
+    return 0 if all(outcome.ok for outcome in outcomes) else 1
+
+
+class StageFailed(Exception):
+    """The stage ran and found something wrong, or could not run; the text is its line in the summary."""
+
+
+def _do(name: str, stage: Callable[[list[str]], str], words: list[str]) -> Outcome:
+    _say(f"\n=== {name} " + "=" * (74 - len(name)))
+    began = time.monotonic()
+    try:
+        said, ok = stage(words), True
+    except (StageFailed, servers.ServerMissing, chromium.ChromiumMissing) as problem:
+        said, ok = str(problem), False
+        _say(said)
+    return Outcome(name, ok, time.monotonic() - began, said)
+
+
+def _lint(words: list[str]) -> str:
+    # The settings are read by the type checker's Django plugin; nothing is connected to.
+    environment = {**os.environ, "SECRET_KEY": "only-for-the-type-checker", "DEBUG": "1"}
+    checks = {
+        "ruff check": [BIN / "ruff", "check", "."],
+        "ruff format": [BIN / "ruff", "format", "--check", "--quiet", "."],
+        "mypy": [BIN / "mypy", "accounts", "billing", "usage", "config", "simulator"],
+        "djlint": [BIN / "djlint", "templates", "--lint", "--quiet"],
+        "migrations": [
+            sys.executable,
+            "manage.py",
+            "makemigrations",
+            "--check",
+            "--dry-run",
+            "--skip-checks",
+        ],
+    }
+    failed = []
+    for name, command in checks.items():
+        done = subprocess.run(command, env=environment, timeout=STAGE_SECONDS, stdin=subprocess.DEVNULL)
+        _say(f"{name}: {'ok' if done.returncode == 0 else 'FAILED'}")
+        if done.returncode != 0:
+            failed.append(name)
+    if failed:
+        raise StageFailed("not clean: " + ", ".join(failed))
+    return ", ".join(checks) + ": clean"
+
+
+def _sqlite(words: list[str]) -> str:
+    return _pytest(["-m", "not browser", *words], {"TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""})
+
+
+def _postgres(words: list[str]) -> str:
+    with servers.running(prefer=os.environ.get("TEST_SERVERS", "installed")) as found:
+        _say(found.described)
+        return _pytest(
+            ["-m", "not browser", *words],
+            {"TEST_DATABASE_URL": found.database_url, "TEST_REDIS_URL": found.redis_url},
+        )
+
+
+def _journeys(words: list[str]) -> str:
+    _get_chromium()
+    return _pytest(["-m", "browser", "-n", "0", *words], {"TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""})
+
+
+def _get_chromium() -> None:
+    """The browser, from Debian's packages when it is missing and we may install it; else a ChromiumMissing."""
+    with contextlib.suppress(chromium.ChromiumMissing):
+        _say(chromium.executable())
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _say("No Chromium here; installing Debian's …")
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        install = [
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-liberation",
+        ]
+        for command in (["apt-get", "update", "-qq"], install):
+            subprocess.run(
+                command, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=900
+            )
+    _say(chromium.executable())
+
+
+def _pytest(words: list[str], environment: dict[str, str]) -> str:
+    """Run pytest, showing what it says; answers its last line, such as “412 passed in 88.12s”."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", _processes(), *words]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    last = ""
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        if re.search(r"\b(passed|failed|error|errors|no tests ran)\b.* in [\d.]+", line):
+            last = line.strip(" =\n")
+    status = process.wait()
+    if status != 0:
+        raise StageFailed(last or f"pytest ended with exit status {status}")
+    return last
+
+
+def _processes() -> str:
+    return str(min(4, os.cpu_count() or 1))
+
+
+def _summarise(outcomes: list[Outcome]) -> None:
+    _say("\n" + "=" * 80)
+    for outcome in outcomes:
+        _say(
+            f"{'ok' if outcome.ok else 'FAILED':7}{outcome.stage:10}{outcome.seconds:7.1f} s   {outcome.said}"
+        )
+    passed = sum(int(found[1]) for outcome in outcomes if (found := re.search(r"(\d+) passed", outcome.said)))
+    good = all(outcome.ok for outcome in outcomes)
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    _say(f"{'All stages passed' if good else 'SOMETHING FAILED'}: {passed} passed in {seconds:.1f} s")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
