@@ -1,0 +1,56 @@
+"""Something staff must know: one row per fact, however often it is seen, and one mail when it is new."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from accounts.models import Account
+from billing import effects
+from billing.models import Alert
+from config.logs import SECRET
+
+
+def raise_alert(*, key: str, kind: str, message: str, now: datetime, account: Account | None = None) -> Alert:
+    """Raise the alert named `key`, or see it once more. Seen again after it was resolved, it is open again.
+
+    With STAFF_ALERT_EMAIL set, a mail leaves through the outbox when the alert is raised and when it reopens.
+    Works inside the caller's transaction: no alert for something that did not happen.
+    """
+    key, message = effects.short_key(key), SECRET.sub("[secret]", message)
+    with transaction.atomic():
+        alert, is_new = Alert.objects.get_or_create(
+            key=key,
+            defaults={
+                "kind": kind,
+                "message": message,
+                "account": account,
+                "raised_at": now,
+                "last_seen_at": now,
+            },
+        )
+        if not is_new:
+            # A condition in the UPDATE, so that of two who see it at once only one reopens it.
+            is_new = (
+                Alert.objects.filter(pk=alert.pk, resolved_at__isnull=False).update(
+                    resolved_at=None, raised_at=now
+                )
+                == 1
+            )
+            Alert.objects.filter(pk=alert.pk).update(
+                times_seen=F("times_seen") + 1, last_seen_at=now, message=message
+            )
+            alert.refresh_from_db()
+        if is_new and settings.STAFF_ALERT_EMAIL:
+            effects.owe_mail(
+                key=f"mail:alert:{key}:{alert.times_seen}",
+                to=settings.STAFF_ALERT_EMAIL,
+                subject=f"[{settings.SITE_NAME}] {kind.replace('_', ' ')}",
+                body=f"{message}\n\nOpen it: {settings.BASE_URL}/staff/billing/alert/{alert.pk}/change/\n",
+                account=account,
+                now=now,
+            )
+    return alert

@@ -1,0 +1,19 @@
+"""Nudges by name: each looks for what is due and does it; lost, doubled or late, they change nothing."""
+
+from celery import shared_task
+
+from billing import clock, effects, nudge
+from billing.stripe import inbox
+
+
+@shared_task
+def read_letters() -> None:
+    """Read Stripe's letters that are due; when more than one helping is due, ask for another."""
+    if inbox.drain(now=clock.wall(), limit=inbox.HELPING) >= inbox.HELPING:
+        nudge.workers(nudge.READ_LETTERS)
+
+
+@shared_task
+def deliver_effects() -> None:
+    """Carry out what the outbox still owes."""
+    effects.deliver_owed(now=clock.wall())
