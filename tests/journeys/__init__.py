@@ -1,0 +1,1 @@
+"""Whole businesses walked through in a browser, one file each."""
