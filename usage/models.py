@@ -8,9 +8,15 @@ from accounts.models import Account, ApiKey, User
 
 
 class UsageRecord(models.Model):
-    """One act of use. Never edited, never deleted by the product; `used_after` proves the order."""
+    """One act of use. Never edited, never deleted by the product; `used_after` proves the order.
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="usage_records", db_index=False)
+    Its references carry no database constraint: checking one takes a row lock on the account or the key for every
+    act, and one service key acts for all accounts. The counter an act went into has the constraint on its account.
+    """
+
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="usage_records", db_index=False, db_constraint=False
+    )
     feature = models.CharField(max_length=60)
     units = models.BigIntegerField()
     # The counter after this act, and the limit it was allowed under (empty: unlimited or metered).
@@ -20,14 +26,30 @@ class UsageRecord(models.Model):
     # Start of the usage period it counted in (the counter's key) and the account's time of the act.
     period_start = models.DateTimeField()
     recorded_at = models.DateTimeField()
-    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    user = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
     api_key = models.ForeignKey(
-        ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        ApiKey,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account", "idempotency_key"], name="one_record_per_idempotency_key"),
+            models.UniqueConstraint(
+                fields=["account", "idempotency_key"], name="one_record_per_idempotency_key"
+            ),
             models.CheckConstraint(condition=models.Q(units__gt=0), name="a_record_counts_at_least_one_unit"),
         ]
         indexes = [models.Index(fields=["account", "-id"], name="usage_of_account")]
@@ -48,7 +70,10 @@ class UsageCounter(models.Model):
     feature = models.CharField(max_length=60)
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
+    # Units counted here: those of the ledger with this period_start, and `carried`.
     used = models.BigIntegerField(default=0)
+    # Units counted in other windows that count here too, because a change of plan moved the anchor mid-window.
+    carried = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0)
     # None is unlimited (or metered), zero is zero.
     limit_units = models.BigIntegerField(null=True, blank=True)
@@ -61,7 +86,9 @@ class UsageCounter(models.Model):
             models.UniqueConstraint(
                 fields=["account", "feature", "period_start"], name="one_counter_per_account_feature_period"
             ),
-            models.CheckConstraint(condition=models.Q(used__gte=0, reserved__gte=0), name="counters_are_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(used__gte=0, reserved__gte=0), name="counters_are_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -78,7 +105,9 @@ class UsageDay(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account", "feature", "day"], name="one_total_per_account_feature_day"),
+            models.UniqueConstraint(
+                fields=["account", "feature", "day"], name="one_total_per_account_feature_day"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,7 +140,9 @@ class MeterEvent(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=models.Q(state="waiting"), name="meter_events_waiting"),
+            models.Index(
+                fields=["next_attempt_at"], condition=models.Q(state="waiting"), name="meter_events_waiting"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -98,7 +98,9 @@ def test_each_local_day_and_week_is_exactly_one_window(now: datetime, zone: str,
 
 
 @pytest.mark.parametrize(
-    ("day", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 6, 1), 24)], ids=["spring", "autumn", "june"]
+    ("day", "hours"),
+    [((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 6, 1), 24)],
+    ids=["spring", "autumn", "june"],
 )
 def test_a_day_in_berlin_is_as_long_as_its_clocks_say(day: tuple[int, int, int], hours: int) -> None:
     noon = datetime(*day, 12, tzinfo=ZoneInfo("Europe/Berlin"))

@@ -1,0 +1,90 @@
+"""Accounts with plans to count against, on a price list of their own (catalog.toml beside this file)."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.models import Sum
+
+from accounts.models import Account
+from billing import grants
+from billing.models import Subscription
+from usage import metering
+from usage.models import UsageCounter, UsageDay, UsageRecord
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _counting_house(settings: Any) -> None:
+    settings.BILLING_CATALOG = str(Path(__file__).with_name("catalog.toml"))
+
+
+@pytest.fixture(autouse=True)
+def _members_since_the_first_of_the_month(request: pytest.FixtureRequest) -> None:
+    """Free windows are counted from the day an account was opened, so the tests say which day that was."""
+    if "account" in request.fixturenames:
+        account = request.getfixturevalue("account")
+        account.created_at = datetime(2026, 11, 1, tzinfo=UTC)
+        account.save(update_fields=["created_at"])
+
+
+def subscribe(account: Account, plan: str, *, anchor: datetime, **fields: Any) -> Subscription:
+    """The account's one live subscription, as a sync would have written it; an older one is over."""
+    Subscription.objects.filter(account=account, is_live=True).update(is_live=False, status="canceled")
+    subscription = Subscription.objects.create(
+        **{
+            "account": account,
+            "stripe_subscription_id": f"sub_{Subscription.objects.count()}{account.pk.hex[:8]}",
+            "stripe_customer_id": f"cus_{account.pk.hex[:8]}",
+            "status": "active",
+            "status_since": anchor,
+            "is_live": True,
+            "plan_key": plan,
+            "currency": "usd",
+            "current_period_start": anchor,
+            "current_period_end": anchor.replace(year=anchor.year + 1),
+            "billing_cycle_anchor": anchor,
+            "started_at": anchor,
+            "first_paid_at": anchor,
+            "synced_at": anchor,
+            **fields,
+        }
+    )
+    from billing import customers
+
+    customers.row(account)
+    grants.rights_changed(account)
+    return subscription
+
+
+@pytest.fixture
+def generate(account: Account) -> Callable[..., metering.Receipt]:
+    """Use generations: `generate()`, `generate(3)`, `generate(key="again", now=…)`."""
+    pressed = iter(range(1_000_000))
+
+    def act(units: Any = 1, *, key: str | None = None, now: datetime = NOON, **more: Any) -> metering.Receipt:
+        given = {"account": account, "feature": "generations", "now": now, "units": units, **more}
+        return metering.consume(**given, idempotency_key=key or f"press-{next(pressed)}")
+
+    return act
+
+
+def assert_books_agree(account: Account) -> None:
+    """Counter = ledger + what was carried over = roll-up, for every feature and window."""
+    ledger = UsageRecord.objects.filter(account=account)
+    for counter in UsageCounter.objects.filter(account=account):
+        acts = list(
+            ledger.filter(feature=counter.feature, period_start=counter.period_start)
+            .order_by("id")
+            .values_list("units", "used_after")
+        )
+        assert counter.used == counter.carried + sum(units for units, _ in acts)
+        assert counter.limit_units is None or not acts or acts[-1][1] <= counter.used
+    by_feature = dict(ledger.values_list("feature").annotate(units=Sum("units")).order_by())
+    by_day = dict(
+        UsageDay.objects.filter(account=account).values_list("feature").annotate(Sum("units")).order_by()
+    )
+    assert by_feature == by_day

@@ -1,0 +1,72 @@
+"""Why a unit was not counted: each says what happened, in a stable word for machines and a sentence for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class Refused(Exception):
+    """The account may not use these units now. Nothing was counted.
+
+    reason         a stable word (see each subclass)
+    used, limit    units in the current window; `limit` is 0 where nothing is granted
+    comes_back_at  when the allowance comes back; None when waiting does not help
+    upgrade_url    where more can be bought
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        feature: str,
+        reason: str,
+        used: int,
+        limit: int,
+        comes_back_at: datetime | None,
+        upgrade_url: str,
+        reserved: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.feature = feature
+        self.reason = reason
+        self.used = used
+        self.limit = limit
+        self.reserved = reserved
+        self.comes_back_at = comes_back_at
+        self.upgrade_url = upgrade_url
+
+    @property
+    def remaining(self) -> int:
+        return max(self.limit - self.used - self.reserved, 0)
+
+
+class AllowanceExhausted(Refused):
+    """Fewer units are left in this window than were asked for. Reason: `allowance_exhausted`."""
+
+
+class FeatureNotIncluded(Refused):
+    """None of this is granted, however long one waits.
+
+    Reasons: `not_included` by the plan; `role`, a guest reads only; or why the account has nothing at all, in
+    entitlements' word (`suspended`, `dispute_lost`).
+    """
+
+
+class UnknownFeature(Exception):
+    """The catalog has nothing countable of this name: a switch or a standing limit is not consumed."""
+
+
+class InvalidUnits(ValueError):
+    """Units are whole numbers from 1 to 1,000,000,000. Nothing was counted."""
+
+
+class InvalidKey(ValueError):
+    """An idempotency key is 1 to 200 characters. Nothing was counted."""
+
+
+class IdempotencyConflict(Exception):
+    """This key has counted something else before: another feature or another number of units."""
+
+
+class CheckFailed(Exception):
+    """It could not be established whether the units may be used, so they may not. Ask again with the same key."""
