@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import beat_init, worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -15,7 +15,18 @@ app.autodiscover_tasks()
 # Name → task and seconds (or crontab). A missed turn loses nothing: each task looks for what is due.
 app.conf.beat_schedule = {
     "the worker and beat are alive": {"task": "config.tasks.note_heartbeat", "schedule": 15.0},
+    # Whatever no nudge announced: a broker that was away, a worker that died, a delay that is over.
+    "Stripe's letters are read": {"task": "billing.tasks.read_letters", "schedule": 20.0},
+    "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
 }
+
+
+@worker_init.connect
+@beat_init.connect
+def _refuse_a_wrong_environment(**_: Any) -> None:
+    from billing import checks
+
+    checks.refuse_to_start()
 
 
 @worker_ready.connect
