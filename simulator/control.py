@@ -87,7 +87,8 @@ def _faults(door: FrontDoor, given: Json) -> Json:
 def _set_faults(door: FrontDoor, given: Json) -> Json:
     known = {item.name for item in fields(Faults)}
     _only(given, known)
-    faults = Faults(**{name: (int if name == "seed" else float)(value) for name, value in given.items()})
+    chances = {name: float(value) for name, value in given.items() if name != "seed"}
+    faults = Faults(**chances, seed=int(given.get("seed", 1)))
     for name in ("drop", "double", "delay", "reorder"):
         if not 0 <= getattr(faults, name) <= 1:
             raise Refused(f"{name} is a chance between 0 and 1, not {getattr(faults, name)}.")

@@ -22,8 +22,8 @@ class InProcess(stripe.HTTPClient):
         self.simulator = simulator
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
+    ) -> tuple[str, int, Mapping[str, str]]:
         """Answer as the network would. Raises `stripe.APIConnectionError` when told to hang up."""
         address = urlsplit(url)
         body = post_data.encode() if isinstance(post_data, str) else post_data or b""
@@ -31,8 +31,9 @@ class InProcess(stripe.HTTPClient):
         door = front_door.of(self.simulator)
         status, back, content = door.handle(method.upper(), address.path, address.query, body, told)
         if status == 0:
-            raise stripe.APIConnectionError("The simulator was told to hang up on this call.")
-        return content, status, back
+            hung_up: type[Exception] = stripe.APIConnectionError
+            raise hung_up("The simulator was told to hang up on this call.")
+        return content.decode(), status, back
 
     def close(self) -> None:
         """Nothing to close: there is no connection."""

@@ -108,9 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         refusal = self._refusal()
         if refusal is not None:
-            self.close_connection = (
-                True  # Its body is not read to the end, so the next request cannot be found.
-            )
+            # Its body may not be read to the end, so where the next request begins is unknown.
+            self.close_connection = True
             self._drain()
             self._send(refusal)
             return
@@ -139,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _drain(self) -> None:
-        """Read on for a while: a client still sending would otherwise see a broken pipe and not the answer."""
+        """Read on for a while: a client still sending would see a broken pipe, not the answer."""
         length = self.headers.get("Content-Length") or "0"
         left = min(int(length), 8 * BODY_LIMIT) if length.isdigit() else 0
         while left > 0 and (chunk := self.rfile.read(min(left, 65536))):

@@ -52,14 +52,15 @@ def read(given: dict[str, str]) -> Typed:
 
 
 def fields(given: dict[str, str], *, wrong: str | None = None, required: bool = True) -> str:
-    """The four inputs, filled with what was typed except the secrets; `wrong` is the id of the one to blame."""
+    """The four inputs, filled with what was typed but the secret; `wrong` is the id of the one to blame."""
 
     def field(name: str, label: str, hint: str, auto: str, mode: str, value: str = "") -> str:
         blame = ' aria-invalid="true" aria-describedby="trouble"' if wrong == name else ""
         must = " required" if required else ""
         return (
-            f'<div><label for="{name}">{label}</label><input class="in" id="{name}" name="{name}" autocomplete="{auto}" '
-            f'inputmode="{mode}" placeholder="{hint}" value="{esc(value)}"{must}{blame}></div>'
+            f'<div><label for="{name}">{label}</label><input class="in" id="{name}" name="{name}" '
+            f'autocomplete="{auto}" inputmode="{mode}" placeholder="{hint}" value="{esc(value)}"'
+            f"{must}{blame}></div>"
         )
 
     return (

@@ -85,7 +85,7 @@ def _time(door: FrontDoor) -> str:
         rows.append(
             [esc(name), words.minute(clock["frozen_time"]), esc(clock["status"]), _steps(clock["id"])]
         )
-    return _table("Time", ["Whose", "Now", "Status", "Move forwards"], rows)
+    return html.table("Time", ["Whose", "Now", "Status", "Move forwards"], rows)
 
 
 def _steps(clock: str) -> str:
@@ -101,7 +101,7 @@ def _customers(door: FrontDoor) -> str:
         [esc(it["id"]), esc(it.get("email")), esc(it.get("name")), words.minute(it["created"])]
         for it in _newest(door, "customer")
     ]
-    return _table("Customers", ["Id", "E-mail", "Name", "Since"], rows)
+    return html.table("Customers", ["Id", "E-mail", "Name", "Since"], rows)
 
 
 def _subscriptions(door: FrontDoor) -> str:
@@ -109,7 +109,7 @@ def _subscriptions(door: FrontDoor) -> str:
         [esc(it["id"]), esc(it["customer"]), f'<span class="tag">{esc(it["status"])}</span>', _ends(it)]
         for it in _newest(door, "subscription")
     ]
-    return _table("Subscriptions", ["Id", "Customer", "Status", "Period ends"], rows)
+    return html.table("Subscriptions", ["Id", "Customer", "Status", "Period ends"], rows)
 
 
 def _ends(subscription: dict[str, Any]) -> str:
@@ -131,7 +131,7 @@ def _invoices(door: FrontDoor) -> str:
         ]
         for it in _newest(door, "invoice")
     ]
-    return _table("Invoices", ["Number", "Customer", "Status", "Total", "Made"], rows)
+    return html.table("Invoices", ["Number", "Customer", "Status", "Total", "Made"], rows)
 
 
 def _post(door: FrontDoor) -> str:
@@ -147,8 +147,7 @@ def _post(door: FrontDoor) -> str:
         ]
         for d in post.rows()[:SHOWN]
     ]
-    table = _table("Webhooks", ["Type", "To", "State", "Tries", "Last answer"], rows)
-    return table.replace("</h2>", f"</h2><div>{lever}</div>", 1)
+    return html.table("Webhooks", ["Type", "To", "State", "Tries", "Last answer"], rows, above=lever)
 
 
 def _events(door: FrontDoor) -> str:
@@ -161,7 +160,7 @@ def _events(door: FrontDoor) -> str:
         ]
         for it in _newest(door, "event")
     ]
-    return _table("Events", ["Type", "Id", "When", "Post"], rows)
+    return html.table("Events", ["Type", "Id", "When", "Post"], rows)
 
 
 def _newest(door: FrontDoor, kind: str) -> list[dict[str, Any]]:
@@ -170,17 +169,4 @@ def _newest(door: FrontDoor, kind: str) -> list[dict[str, Any]]:
 
 
 def _button(act: str, said: str, **fields: object) -> str:
-    hidden = "".join(f'<input type="hidden" name="{esc(k)}" value="{esc(v)}">' for k, v in fields.items())
-    return f'<form method="post" action="/press/{act}">{hidden}<button class="btn small">{esc(said)}</button></form>'
-
-
-def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
-    name = title.lower()
-    if not rows:
-        return f'<section class="card"><h2 id="{name}">{title}</h2><p class="soft">None yet.</p></section>'
-    head = "".join(f'<th scope="col">{said}</th>' for said in heads)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<section class="card"><h2 id="{name}">{title}</h2><div class="scroll" tabindex="0" role="region" '
-        f'aria-labelledby="{name}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>'
-    )
+    return html.button(f"/press/{act}", said, look="small", **fields)

@@ -33,7 +33,7 @@ def esc(text: object) -> str:
 def page(
     title: str, body: str, *, status: int = 200, leads_to: tuple[str | None, ...] = (), wide: bool = False
 ) -> Answer:
-    """A whole page. `leads_to`: URLs its forms may end at after a redirect; browsers hold those to the policy."""
+    """A whole page. `leads_to`: URLs its forms may end at after a redirect; browsers check that."""
     content = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -75,11 +75,42 @@ def message(title: str, sentence: str, *, status: int = 200, link: tuple[str, st
 
 
 def problem(heading: str, sentence: str, *, field: str | None = None) -> str:
-    """What went wrong, at the top of a form, taking the focus; with a link to the field when one is to blame."""
+    """What went wrong, at the top of a form, taking the focus, with a link to the field to blame."""
     said = f'<a href="#{esc(field)}">{esc(sentence)}</a>' if field else esc(sentence)
     return (
-        f'<div class="note bad" role="alert" tabindex="-1" autofocus><div><strong>{esc(heading)}</strong>'
+        '<div class="note bad" id="trouble" role="alert" tabindex="-1" autofocus><div>'
+        f"<strong>{esc(heading)}</strong>"
         f"<p>{said}</p></div></div>"
+    )
+
+
+def button(action: str, said: str, *, look: str = "", **fields: object) -> str:
+    """A form that is one button, with hidden fields."""
+    hidden = "".join(f'<input type="hidden" name="{esc(k)}" value="{esc(v)}">' for k, v in fields.items())
+    pressed = f'<button class="btn {look}">{esc(said)}</button>'
+    return f'<form method="post" action="{esc(action)}">{hidden}{pressed}</form>'
+
+
+def receipt(rows: list[tuple[str, str]], total: tuple[str, str] | None = None) -> str:
+    """Lines with their amounts, and their sum."""
+    lines = "".join(f"<div><dt>{esc(name)}</dt><dd>{esc(value)}</dd></div>" for name, value in rows)
+    if total:
+        lines += f'<div class="sum"><dt>{esc(total[0])}</dt><dd>{esc(total[1])}</dd></div>'
+    return f'<dl class="receipt">{lines}</dl>'
+
+
+def table(title: str, heads: list[str], rows: list[list[str]], *, above: str = "") -> str:
+    """A titled table that scrolls by itself on a narrow screen. `rows` and `above` are HTML already."""
+    name = title.lower()
+    if not rows:
+        said = '<p class="soft">None yet.</p>'
+        return f'<section class="card"><h2 id="{name}">{title}</h2>{above}{said}</section>'
+    head = "".join(f'<th scope="col">{said}</th>' for said in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<section class="card"><h2 id="{name}">{title}</h2>{above}'
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{name}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )
 
 
@@ -89,8 +120,8 @@ def test_cards() -> str:
     return (
         "<details><summary>Test cards</summary><p>Any future date, any three digits, any name.</p>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Test cards"><table><thead><tr>'
-        f'<th scope="col">Number</th><th scope="col">What it does</th></tr></thead><tbody>{rows}</tbody></table>'
-        "</div></details>"
+        '<th scope="col">Number</th><th scope="col">What it does</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
     )
 
 

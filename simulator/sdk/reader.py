@@ -56,9 +56,10 @@ class _Module:
 def _read_responses(module: _Module, schema: Schema) -> None:
     for cls in _classes(module.tree):
         for item in cls.body:
-            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-                if item.target.id == "OBJECT_NAME" and isinstance(item.value, ast.Constant):
-                    schema["objects"][str(item.value.value)] = f"{module.name}:{cls.name}"
+            if not isinstance(item, ast.AnnAssign) or not isinstance(item.value, ast.Constant):
+                continue
+            if isinstance(item.target, ast.Name) and item.target.id == "OBJECT_NAME":
+                schema["objects"][str(item.value.value)] = f"{module.name}:{cls.name}"
         _read_class(module, cls, cls.name, [], schema)
 
 
