@@ -36,7 +36,7 @@ class SignUpExtras(forms.Form):
         """allauth asks for this method; the name was stored with the person, in AccountAdapter.save_user."""
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     name = OneLineField(
         label="Your name",
         max_length=150,
@@ -57,7 +57,7 @@ class OrganizationForm(forms.Form):
     )
 
 
-class AccountForm(forms.ModelForm[Account]):
+class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     name = OneLineField(label="Account name", max_length=120)
 
     class Meta:
