@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
-from accounts.models import Account
+from accounts.models import Account, User
 from billing import grants
 from billing.models import Subscription
+from tests import factories
 from usage import metering
 from usage.models import UsageCounter, UsageDay, UsageRecord
 
@@ -29,6 +30,14 @@ def _members_since_the_first_of_the_month(request: pytest.FixtureRequest) -> Non
         account = request.getfixturevalue("account")
         account.created_at = datetime(2026, 11, 1, tzinfo=UTC)
         account.save(update_fields=["created_at"])
+
+
+def opened(owner: User, **fields: Any) -> Account:
+    """Another organization of `owner`, opened on the first of the month."""
+    account = factories.organization(owner=owner, **fields)
+    account.created_at = datetime(2026, 11, 1, tzinfo=UTC)
+    account.save(update_fields=["created_at"])
+    return account
 
 
 def subscribe(account: Account, plan: str, *, anchor: datetime, **fields: Any) -> Subscription:

@@ -1,0 +1,223 @@
+"""However many count at once: exactly the limit is granted, and each act counts once. On real PostgreSQL."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import Account
+from tests.usage.conftest import NOON, assert_books_agree, opened, subscribe
+from usage import metering
+from usage.metering import portable, postgres, windows
+from usage.metering.attempts import Ask, Attempt
+from usage.models import MeterEvent, UsageCounter, UsageRecord
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+THREADS = 16
+
+
+@pytest.fixture(params=["off", "on", "auto"])
+def early_lock_release(request: pytest.FixtureRequest, settings: Any) -> str:
+    settings.METERING_EARLY_LOCK_RELEASE = request.param
+    return str(request.param)
+
+
+def at_once(act: Callable[[int], Any]) -> list[Any]:
+    """Let THREADS threads act at the same moment; what each returned."""
+    start = Barrier(THREADS, timeout=20)
+
+    def run(number: int) -> Any:
+        try:
+            start.wait()
+            return act(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(run, range(THREADS)))
+
+
+def outcome(act: Callable[[], metering.Receipt]) -> str:
+    try:
+        return "replayed" if act().replayed else "granted"
+    except metering.AllowanceExhausted:
+        return "refused"
+    except metering.IdempotencyConflict:
+        return "conflict"
+
+
+def test_of_400_at_once_exactly_the_100_of_the_plan_are_granted(
+    account: Account, generate: Any, early_lock_release: str
+) -> None:
+    subscribe(account, "hundred", anchor=NOON)
+
+    found = at_once(lambda _: Counter(outcome(generate) for _ in range(25)))
+
+    assert sum(found, Counter()) == {"granted": 100, "refused": 300}
+    assert UsageCounter.objects.get().used == 100
+    assert sorted(UsageRecord.objects.values_list("used_after", flat=True)) == list(range(1, 101))
+    assert_books_agree(account)
+
+
+def test_acts_of_several_units_never_overshoot(account: Account, generate: Any, early_lock_release: str) -> None:
+    subscribe(account, "hundred", anchor=NOON)
+
+    found = at_once(lambda number: Counter(outcome(lambda: generate(7)) for _ in range(3)))
+
+    assert sum(found, Counter()) == {"granted": 14, "refused": 34}
+    assert UsageCounter.objects.get().used == 98
+    assert_books_agree(account)
+
+
+def test_the_same_key_from_everywhere_at_once_counts_once(
+    account: Account, generate: Any, early_lock_release: str
+) -> None:
+    for number in range(5):
+        found = at_once(lambda _, key=f"job-{number}": outcome(lambda: generate(key=key)))
+
+        assert Counter(found) == {"granted": 1, "replayed": THREADS - 1}
+    assert UsageCounter.objects.get().used == 5
+    assert_books_agree(account)
+
+
+def test_the_same_key_for_two_features_at_once_counts_for_one_of_them(account: Account, generate: Any) -> None:
+    found = Counter(
+        at_once(
+            lambda number: outcome(lambda: generate(feature=("generations", "queries")[number % 2], key="job"))
+        )
+    )
+
+    assert found == {"granted": 1, "replayed": THREADS // 2 - 1, "conflict": THREADS // 2}
+    assert UsageRecord.objects.count() == 1
+    assert_books_agree(account)
+
+
+def test_many_accounts_count_beside_each_other(generate: Any, alice: Any, early_lock_release: str) -> None:
+    accounts = [opened(alice) for _ in range(THREADS)]
+
+    at_once(lambda number: [outcome(lambda: generate(account=accounts[number])) for _ in range(5)])
+
+    assert UsageCounter.objects.filter(used=5).count() == THREADS
+
+
+def test_while_the_plan_goes_up_and_down_the_books_agree(account: Account, generate: Any) -> None:
+    def act(number: int) -> Counter[str]:
+        if number == 0:
+            for turn in range(10):
+                subscribe(account, ("pro", "hundred")[turn % 2], anchor=NOON - timedelta(days=turn % 3))
+            return Counter()
+        found: Counter[str] = Counter()
+        for _ in range(12):
+            try:
+                found[outcome(generate)] += 1
+            except metering.CheckFailed:
+                found["unclear"] += 1
+        return found
+
+    found = sum(at_once(act), Counter())
+
+    assert found["granted"] == UsageRecord.objects.count() > 0
+    assert found["granted"] <= 250
+    assert_books_agree(account)
+
+
+def test_a_metered_act_and_its_outbox_row_come_together(account: Account, generate: Any) -> None:
+    subscribe(account, "payg", anchor=NOON)
+
+    at_once(lambda number: generate(number + 1, feature="tokens"))
+
+    sent = dict(MeterEvent.objects.values_list("record_id", "units"))
+    assert sent == dict(UsageRecord.objects.values_list("id", "units"))
+    assert sum(sent.values()) == sum(range(1, THREADS + 1))
+
+
+def test_early_lock_release_keeps_out_of_the_callers_transaction(account: Account, generate: Any, settings: Any) -> None:
+    settings.METERING_EARLY_LOCK_RELEASE = "on"
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        assert generate().used == 1
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)
+
+    assert generate().used == 2
+
+
+def test_a_hot_account_is_answered_only_after_the_barrier(account: Account, generate: Any, settings: Any) -> None:
+    settings.METERING_EARLY_LOCK_RELEASE = "on"
+    generate()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_insert_lsn()")
+        (before,) = cursor.fetchone()
+
+    generate()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", [before])
+        assert cursor.fetchone() == (True,)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_function_answers_as_the_reference_does(seed: int, alice: Any) -> None:
+    """The same random life of two accounts, one counted by the function, the other through the ORM."""
+    dice = random.Random(seed)
+    by_function, by_reference = (opened(alice) for _ in range(2))
+    now = NOON
+    for step in range(60):
+        now += dice.choice([timedelta(0), timedelta(hours=5), timedelta(days=9)])
+        if dice.random() < 0.15:
+            plan, anchor = dice.choice(["pro", "hundred", "payg", "boundless"]), now - timedelta(days=dice.randrange(40))
+            for account in (by_function, by_reference):
+                subscribe(account, plan, anchor=anchor, stripe_subscription_id=f"sub_{step}_{account.pk.hex}")
+        feature = dice.choice(["generations", "queries", "tokens"])
+        units, key = dice.choice([1, 1, 2, 40]), f"key-{dice.randrange(40)}"
+
+        answers = [
+            _life(account, way, feature, units, key, now)
+            for account, way in ((by_function, postgres.attempt), (by_reference, portable.attempt))
+        ]
+
+        assert answers[0] == answers[1]
+    assert_books_agree(by_function)
+    assert_books_agree(by_reference)
+    events = MeterEvent.objects.order_by("id").values_list("units", "occurred_at", "event_name", "next_attempt_at")
+    assert list(events.filter(account=by_function)) == list(events.filter(account=by_reference))
+
+
+def _life(account: Account, way: Callable[[Ask], Attempt], feature: str, units: int, key: str, now: Any) -> Any:
+    from billing import catalog
+
+    plan_list = catalog.current()
+    ask = Ask(
+        account_id=account.pk,
+        feature=feature,
+        units=units,
+        idempotency_key=key,
+        now=now,
+        catalog=plan_list.fingerprint,
+        meter_event_name=plan_list.feature(feature).meter_event_name,
+        user_id=None,
+        api_key_id=None,
+    )
+    attempt = way(ask)
+    if attempt.outcome == "stale":
+        try:
+            windows.open_counter(account, feature, now=attempt.seen_at)
+        except metering.FeatureNotIncluded as refused:
+            return refused.reason
+        attempt = way(ask)
+    return (
+        attempt.outcome,
+        attempt.seen_at,
+        attempt.used,
+        attempt.reserved,
+        attempt.limit,
+        attempt.period_start,
+        attempt.period_end,
+    )
