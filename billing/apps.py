@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     verbose_name = "Billing"
+
+    def ready(self) -> None:
+        from billing import checks  # noqa: F401, registers itself
+        from billing.stripe import djstripe_compat
+
+        djstripe_compat.apply()

@@ -24,9 +24,14 @@ app.conf.beat_schedule = {
 @worker_init.connect
 @beat_init.connect
 def _refuse_a_wrong_environment(**_: Any) -> None:
+    from django.core.exceptions import ImproperlyConfigured
+
     from billing import checks
 
-    checks.refuse_to_start()
+    try:
+        checks.refuse_to_start()
+    except ImproperlyConfigured as refusal:
+        raise SystemExit(str(refusal)) from None  # Celery swallows any other exception of a receiver
 
 
 @worker_ready.connect
