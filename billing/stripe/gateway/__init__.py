@@ -67,7 +67,8 @@ def post(path: str, params: Mapping[str, Any] | None = None, *, idempotency_key:
     """Create or change something, once per `idempotency_key`.
 
     The rule is Stripe's: https://docs.stripe.com/api/idempotent_requests. The key must come from a committed
-    row, so that a crash between the call and our commit finds the same object again. The same key must never be sent with other parameters: IdempotencyMismatch.
+    row, so that a crash between the call and our commit finds the same object again. The same key must never
+    be sent with other parameters: IdempotencyMismatch.
     """
     return call("POST", path, params, idempotency_key=idempotency_key)
 

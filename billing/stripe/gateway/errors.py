@@ -19,8 +19,8 @@ class StripeUnavailable(StripeError):
     """Network, timeout, 5xx or rate limit, after the retries.
 
     `outcome_unknown`: a write was sent and may have happened; repeat it with the same idempotency key.
-    `was_replayed`: Stripe saved this answer for the idempotency key. It will not change for 24 hours, so a new key
-    is due once a look has shown that nothing was made.
+    `was_replayed`: Stripe saved this answer for the idempotency key. It will not change for 24 hours, so
+    a new key is due once a look has shown that nothing was made.
     """
 
     def __init__(

@@ -1,0 +1,188 @@
+"""What Stripe said, written on our rows in one short transaction. Only `subscriptions.sync` comes here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db.models import F, Model
+
+from accounts.models import Account
+from billing import alerts, catalog, customers, projection, trials
+from billing.models import CheckoutIntent, Customer, Payment, Subscription, SubscriptionItem
+from billing.models.subscriptions import Status
+from billing.stripe import mirror
+from billing.stripe.truth import Truth
+
+Row = TypeVar("Row", bound=Model)
+# Written at every sync; not a change of what the account may do.
+BOOKKEEPING = frozenset({"synced_at"})
+
+
+def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
+    """Project the truth. Inside `lease.Held.saving`: `customer` is locked and the lease checked.
+
+    `now` is the account's time. Raises the counter `access_version` when anything that access depends on
+    changed.
+    """
+    account = customer.account
+    if truth.is_deleted:
+        changed = _end_everything(customer, now=now)
+    else:
+        changed = _write_subscriptions(truth, account=account, now=now)
+        _write_payments(truth, account=account, now=now)
+        _write_checkouts(truth, account=account, now=now)
+        _write_customer(truth, customer=customer)
+        trials.note(truth, account=account, now=now)
+    Customer.objects.filter(pk=customer.pk).update(
+        synced_at=now,
+        access_version=F("access_version") + (1 if changed else 0),
+        **({"clock_now": truth.clock_now} if truth.clock_now else {}),
+    )
+
+
+def _write_subscriptions(truth: Truth, *, account: Account, now: datetime) -> bool:
+    known = {sub.stripe_subscription_id: sub for sub in Subscription.objects.filter(account=account)}
+    if truth.customer is None and not known:
+        return False
+    values = [
+        projection.of_subscription(
+            document,
+            truth=truth,
+            known=known.get(document["id"]),
+            prices=catalog.current(),
+            remember=_remembered_lookup_key,
+            now=now,
+        )
+        for document in truth.subscriptions
+    ]
+    changed = False
+    # Those that ended first: the database allows one live subscription per account at any moment.
+    for value in sorted(values, key=lambda value: bool(value.row["is_live"])):
+        row = known.get(value.stripe_subscription_id)
+        row, is_changed = _put(
+            Subscription,
+            row,
+            {"account": account, "stripe_subscription_id": value.stripe_subscription_id},
+            {**value.row, "synced_at": now},
+        )
+        changed |= is_changed
+        changed |= _write_items(row, value.items)
+        if row.needs_review:
+            alerts.raise_alert(
+                key=f"review:{row.stripe_subscription_id}:{row.review_reason}",
+                kind="subscription_needs_review",
+                message=f"Subscription {row.stripe_subscription_id} of {account}: {row.review_reason} It "
+                f"keeps the plan {row.plan_key!r}. Add the price to the catalog or change the subscription.",
+                account=account,
+                now=now,
+            )
+    seen = {value.stripe_subscription_id for value in values}
+    gone = [row for key, row in known.items() if key not in seen and row.is_live]
+    for row in gone:
+        changed |= _end(row, now=now)
+    return changed
+
+
+def _write_items(subscription: Subscription, items: dict[str, dict[str, Any]]) -> bool:
+    known = {item.stripe_item_id: item for item in subscription.items.all()}
+    removed = [item.pk for key, item in known.items() if key not in items]
+    changed = bool(removed)
+    SubscriptionItem.objects.filter(pk__in=removed).delete()
+    for key, values in items.items():
+        _, is_changed = _put(
+            SubscriptionItem,
+            known.get(key),
+            {"stripe_item_id": key},
+            {"subscription": subscription, **values},
+        )
+        changed |= is_changed
+    return changed
+
+
+def _write_payments(truth: Truth, *, account: Account, now: datetime) -> None:
+    documents = {invoice["id"]: invoice for invoice in truth.invoices if invoice["status"] != "draft"}
+    known = {
+        payment.stripe_invoice_id: payment
+        for payment in Payment.objects.filter(stripe_invoice_id__in=documents)
+    }
+    for key, invoice in documents.items():
+        _put(
+            Payment,
+            known.get(key),
+            {"account": account, "stripe_invoice_id": key},
+            {**projection.of_payment(invoice, charges=truth.charges), "synced_at": now},
+        )
+
+
+def _write_checkouts(truth: Truth, *, account: Account, now: datetime) -> None:
+    for session_id, session in truth.sessions.items():
+        intents = CheckoutIntent.objects.filter(
+            account=account, stripe_session_id=session_id, state=CheckoutIntent.State.OPEN
+        )
+        if session["status"] == "complete":
+            intents.update(state=CheckoutIntent.State.COMPLETE, completed_at=now)
+        elif session["status"] == "expired":
+            intents.update(state=CheckoutIntent.State.EXPIRED)
+
+
+def _write_customer(truth: Truth, *, customer: Customer) -> None:
+    if truth.customer is None:
+        return
+    Customer.objects.filter(pk=customer.pk).update(
+        currency=truth.customer.get("currency") or "",
+        **projection.of_card(truth.customer, truth.live()),
+    )
+
+
+def _end_everything(customer: Customer, *, now: datetime) -> bool:
+    """The customer was deleted at Stripe, which ended its subscriptions at once."""
+    if customer.stripe_customer_id:
+        mirror.forget_customer(customer.stripe_customer_id, now=now)
+    customers.forget_deleted(customer)
+    live = list(Subscription.objects.live().filter(account=customer.account))
+    for subscription in live:
+        _end(subscription, now=now)
+    CheckoutIntent.objects.filter(
+        account=customer.account, state__in=[CheckoutIntent.State.OPENING, CheckoutIntent.State.OPEN]
+    ).update(state=CheckoutIntent.State.EXPIRED)
+    return bool(live)
+
+
+def _end(subscription: Subscription, *, now: datetime) -> bool:
+    subscription.status = subscription.last_known_status = Status.CANCELED
+    subscription.status_since = now
+    subscription.is_live = False
+    subscription.canceled_at = subscription.canceled_at or now
+    subscription.ended_at = subscription.ended_at or now
+    subscription.first_failed_at = None
+    subscription.next_charge_amount = None
+    subscription.synced_at = now
+    subscription.save()
+    return True
+
+
+def _put(
+    table: type[Row], row: Row | None, identity: dict[str, Any], values: dict[str, Any]
+) -> tuple[Row, bool]:
+    """Insert or update, touching only what differs. Answers the row and whether more than bookkeeping
+    changed.
+    """
+    if row is None:
+        return table._default_manager.create(**identity, **values), True
+    different = [name for name, value in values.items() if getattr(row, name) != value]
+    for name in different:
+        setattr(row, name, values[name])
+    if different:
+        row.save(update_fields=different)
+    return row, any(name not in BOOKKEEPING for name in different)
+
+
+def _remembered_lookup_key(stripe_price_id: str) -> str:
+    """What a price was called when last seen: a lookup key can be moved to a newer price at Stripe."""
+    return (
+        SubscriptionItem.objects.filter(stripe_price_id=stripe_price_id)
+        .exclude(plan_key="")
+        .values_list("lookup_key", flat=True)
+        .first()
+    ) or ""

@@ -1,0 +1,64 @@
+"""dj-stripe's tables as a mirror of Stripe: for staff to look at and invoices to be searched in. It decides
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from django.conf import settings
+from djstripe import models as tables
+
+from billing.stripe import gateway
+
+log = structlog.get_logger(__name__)
+
+TABLES: dict[str, Any] = {
+    "charge": tables.Charge,
+    "customer": tables.Customer,
+    "invoice": tables.Invoice,
+    "payment_method": tables.PaymentMethod,
+    "price": tables.Price,
+    "product": tables.Product,
+    "refund": tables.Refund,
+    "subscription": tables.Subscription,
+}
+
+
+class MirrorFailed(Exception):
+    """dj-stripe could not take an object. Access and money do not depend on it: flag it and go on."""
+
+
+def store(document: Mapping[str, Any]) -> None:
+    """Write one of Stripe's objects, as asked for with our pinned version, into dj-stripe's table.
+
+    Under the account's lease, because dj-stripe compares no times: an older answer would overwrite a newer
+    one. It may ask Stripe for objects this one refers to, so never inside a transaction. Raises MirrorFailed.
+    """
+    table = TABLES[document["object"]]
+    if document.get("deleted") or _is_as_stored(table, document):
+        return
+    try:
+        table.sync_from_stripe_data(gateway.as_sdk_object(document), api_key=settings.STRIPE_SECRET_KEY)
+    # Whatever another package raises over a shape it does not know must not keep a customer from what they
+    # paid.
+    except Exception as error:
+        log.warning("mirror_failed", object=document["object"], id=document["id"], error=repr(error)[:300])
+        raise MirrorFailed(f"{document['object']} {document['id']}: {type(error).__name__}") from error
+
+
+def forget_customer(stripe_customer_id: str, *, now: Any) -> None:
+    """Mark a customer that was deleted at Stripe, as dj-stripe's purge does, but without asking Stripe to
+    delete.
+    """
+    tables.Customer.objects.filter(id=stripe_customer_id, date_purged__isnull=True).update(
+        subscriber=None, date_purged=now
+    )
+
+
+def _is_as_stored(table: Any, document: Mapping[str, Any]) -> bool:
+    """Most of what a sync fetches has not changed, and rewriting an invoice costs some thirty queries."""
+    stored = table.objects.filter(id=document["id"]).values_list("stripe_data", flat=True).first()
+    return stored is not None and bool(stored == document)

@@ -1,0 +1,170 @@
+"""Everything we follow Stripe for, about one customer, asked anew: the opposite of reading a webhook's
+payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from billing.models import CheckoutIntent, Customer
+from billing.models.subscriptions import LIVE_STATUSES
+from billing.stripe import gateway
+from billing.stripe.shapes import known_moment
+
+NEWEST_INVOICES = 20
+MOST_OPEN_INVOICES = 100
+MOST_SUBSCRIPTIONS = 300
+NEWEST_CHARGES = 100
+TERMINAL_STATUSES = ("canceled", "incomplete_expired")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What Stripe said, in its own documents. `customer` None: this account is not at Stripe."""
+
+    customer: dict[str, Any] | None = None
+    subscriptions: list[dict[str, Any]] = field(default_factory=list)
+    invoices: list[dict[str, Any]] = field(default_factory=list)
+    charges: list[dict[str, Any]] = field(default_factory=list)
+    # Checkout sessions of ours that were open when last seen, by id.
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # The next invoice of a live subscription, by subscription id.
+    previews: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clock_now: datetime | None = None
+
+    @property
+    def is_deleted(self) -> bool:
+        """The customer was deleted at Stripe, and its subscriptions with it."""
+        return self.customer is not None and bool(self.customer.get("deleted"))
+
+    def live(self) -> list[dict[str, Any]]:
+        """Subscriptions that are not over; a status we do not know counts as live."""
+        return [sub for sub in self.subscriptions if is_live(sub)]
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """All of it in the order in which one refers to the other, for the mirror."""
+        if self.customer is not None:
+            yield self.customer
+        for subscription in self.subscriptions:
+            if isinstance(subscription.get("default_payment_method"), dict):
+                yield subscription["default_payment_method"]
+        yield from self.subscriptions
+        yield from reversed(self.invoices)
+        yield from reversed(self.charges)
+
+
+def is_live(subscription: dict[str, Any]) -> bool:
+    return subscription["status"] not in TERMINAL_STATUSES
+
+
+def fetch(customer: Customer, *, open_intents: list[CheckoutIntent], between: Callable[[], None]) -> Truth:
+    """Ask Stripe about one customer, in some five calls; `between` is called after each (to renew a lease).
+
+    Raises the gateway's errors.
+    """
+    if not customer.stripe_customer_id:
+        return Truth()
+    stripe_id = customer.stripe_customer_id
+    about = _customer(stripe_id)
+    between()
+    if about.get("deleted"):
+        return Truth(customer=about)
+    subscriptions = _subscriptions(stripe_id)
+    between()
+    invoices = _invoices(stripe_id)
+    between()
+    charges = list(gateway.pages("/v1/charges", {"customer": stripe_id}, at_most=NEWEST_CHARGES))
+    between()
+    return Truth(
+        customer=about,
+        subscriptions=subscriptions,
+        invoices=invoices,
+        charges=charges,
+        sessions=_sessions(open_intents),
+        previews=_previews(subscriptions),
+        clock_now=_clock_now(customer),
+    )
+
+
+def _customer(stripe_customer_id: str) -> dict[str, Any]:
+    try:
+        return gateway.get(
+            f"/v1/customers/{stripe_customer_id}", {"expand": ["invoice_settings.default_payment_method"]}
+        )
+    except gateway.NotFound:
+        # Test data is wiped at will. In live mode an unknown id means that the key is another account's, and
+        # believing it would take every customer's plan away.
+        if settings.STRIPE_LIVE_MODE:
+            raise
+        return {"id": stripe_customer_id, "object": "customer", "deleted": True}
+
+
+def subscriptions_at_stripe(stripe_customer_id: str) -> list[dict[str, Any]]:
+    """All of a customer's subscriptions, ended ones too, newest first."""
+    return _subscriptions(stripe_customer_id)
+
+
+def _subscriptions(stripe_customer_id: str) -> list[dict[str, Any]]:
+    return list(
+        gateway.pages(
+            "/v1/subscriptions",
+            {
+                "customer": stripe_customer_id,
+                "status": "all",
+                "expand": ["data.default_payment_method", "data.discounts"],
+            },
+            at_most=MOST_SUBSCRIPTIONS,
+        )
+    )
+
+
+def _invoices(stripe_customer_id: str) -> list[dict[str, Any]]:
+    """The newest, and every open one however old."""
+    wanted = {
+        "customer": stripe_customer_id,
+        "limit": NEWEST_INVOICES,
+        # dj-stripe fails on discounts that came as mere ids.
+        "expand": ["data.payments", "data.discounts", "data.lines.data.discounts"],
+    }
+    page = gateway.get("/v1/invoices", wanted)
+    newest: list[dict[str, Any]] = page["data"]
+    if page["has_more"]:
+        seen = {invoice["id"] for invoice in newest}
+        still_open = gateway.pages("/v1/invoices", {**wanted, "status": "open"}, at_most=MOST_OPEN_INVOICES)
+        newest += [invoice for invoice in still_open if invoice["id"] not in seen]
+    return newest
+
+
+def _sessions(intents: list[CheckoutIntent]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for intent in intents:
+        if intent.stripe_session_id:
+            found[intent.stripe_session_id] = gateway.get(f"/v1/checkout/sessions/{intent.stripe_session_id}")
+    return found
+
+
+def _previews(subscriptions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The next charge of what will renew, as Stripe itself computes it."""
+    found = {}
+    for subscription in subscriptions:
+        will_renew = not subscription["cancel_at_period_end"] and not subscription["cancel_at"]
+        if will_renew and subscription["status"] in LIVE_STATUSES and subscription["status"] != "incomplete":
+            try:
+                found[subscription["id"]] = gateway.ask(
+                    "/v1/invoices/create_preview", {"subscription": subscription["id"]}
+                )
+            except gateway.InvalidRequest:
+                # Nothing to preview, for example no upcoming invoice at all: the page then shows no amount.
+                continue
+    return found
+
+
+def _clock_now(customer: Customer) -> datetime | None:
+    if not customer.test_clock_id:
+        return None
+    return known_moment(gateway.get(f"/v1/test_helpers/test_clocks/{customer.test_clock_id}")["frozen_time"])

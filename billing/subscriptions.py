@@ -1,0 +1,211 @@
+"""Our subscriptions follow Stripe's: `sync` asks for the truth and writes it; every act is an ask, then a
+sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import structlog
+from django.db.models import F
+
+from accounts.models import Account
+from billing import alerts, books, clock, customers, duplicates, lease
+from billing.lease import Held, LeaseLost
+from billing.lease import LeaseTaken as Busy
+from billing.models import CheckoutIntent, Customer, Subscription
+from billing.stripe import gateway, mirror, truth
+from billing.stripe.truth import Truth
+
+__all__ = ["Busy", "NothingToChange", "acting", "cancel", "cancel_now", "resume", "serve_owed", "sync"]
+
+log = structlog.get_logger(__name__)
+
+# A web action waits so long for a sync or another act to finish before it says that one is in progress.
+PATIENCE_SECONDS = 5.0
+# Requests that keep coming while a sync runs are served by it, but not for ever: the rest is left to the
+# sweeper.
+MOST_ROUNDS = 6
+
+
+class NothingToChange(Exception):
+    """There is no subscription in a state that this act could change."""
+
+
+def sync(*, account: Account, reason: str, wait_seconds: float = 0.0) -> bool:
+    """Make our rows say what Stripe says. Safe twice, late, and from many places at once.
+
+    Answers True when Stripe was asked after this call began and its answer is committed; False when another
+    holder of the account's lease is at it, who will serve this request too (if it dies, the sweeper does).
+    Raises the gateway's errors; then nothing was written, and the request stays wanted.
+    """
+    wanted = _want(account)
+    try:
+        with lease.hold(account=account, purpose=f"sync:{reason}", wait_seconds=wait_seconds) as held:
+            _serve(held)
+    except lease.LeaseTaken:
+        return False
+    except LeaseLost:
+        # We were too slow and somebody else took over. What our mirror wrote late may be older than what
+        # theirs wrote, so it is wanted once more.
+        log.warning("lease_lost", account=str(account.pk), reason=reason)
+        _want(account)
+        return False
+    _serve_latecomers(account)
+    return customers.row(account).sync_served >= wanted
+
+
+def serve_owed(*, limit: int = 50) -> int:
+    """Sync accounts whose request was left behind by a holder that died or gave up; answers how many were
+    served.
+
+    For the sweeper. An account in trouble does not stop the others: its error is logged, and it stays owed.
+    """
+    served = 0
+    owed = Customer.objects.filter(sync_wanted__gt=F("sync_served")).select_related("account")
+    for customer in owed.order_by("synced_at")[:limit]:
+        try:
+            served += sync(account=customer.account, reason="owed")
+        except gateway.StripeError as error:
+            log.warning("sync_still_owed", account=str(customer.pk), error=type(error).__name__)
+    return served
+
+
+def cancel(*, account: Account) -> None:
+    """Cancel at the end of the paid period (or trial). Until then nothing changes. Raises NothingToChange,
+    Busy.
+    """
+    _change(account, "cancel", {"cancel_at_period_end": True})
+
+
+def resume(*, account: Account) -> None:
+    """Take a cancellation back while the subscription still runs. Raises NothingToChange, Busy."""
+    _change(account, "resume", {"cancel_at_period_end": False})
+
+
+def cancel_now(*, account: Account) -> None:
+    """End the subscription at once and fall back to the free plan, without money back; unbilled usage is
+    invoiced.
+
+    Raises NothingToChange, Busy and the gateway's errors.
+    """
+    with acting(account=account, purpose="cancel_now"):
+        subscription = _live(account)
+        has_usage = subscription.items.filter(is_metered=True).exists()
+        try:
+            gateway.delete(
+                f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+                {"invoice_now": has_usage, "prorate": False},
+            )
+        except gateway.NotFound as error:
+            raise NothingToChange("The subscription has ended already.") from error
+
+
+@contextmanager
+def acting(*, account: Account, purpose: str) -> Iterator[Held]:
+    """Hold the lease for one act at Stripe, and sync under the same lease after it. Raises Busy.
+
+    When the act fails its outcome may be unknown, so a sync is left wanted.
+    """
+    try:
+        with lease.hold(account=account, purpose=purpose, wait_seconds=PATIENCE_SECONDS) as held:
+            try:
+                yield held
+            finally:
+                _want(account)
+            _serve(held)
+    finally:
+        _serve_latecomers(account)
+
+
+def _change(account: Account, act: str, params: dict[str, bool]) -> None:
+    with acting(account=account, purpose=act) as held:
+        subscription = _live(account)
+        path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
+        if subscription.cancel_at is not None and act == "resume":
+            # A set date is taken back by clearing it; the two ways to end exclude each other at Stripe.
+            params = {"cancel_at": ""} if not subscription.cancel_at_period_end else params  # type: ignore[dict-item]
+        # The lease's token is committed and never comes again: cancel, resume and cancel are three acts.
+        try:
+            gateway.post(path, params, idempotency_key=f"{act}:{path.rsplit('/')[-1]}:{held.token}")
+        except gateway.NotFound as error:
+            raise NothingToChange("The subscription has ended already.") from error
+
+
+def _live(account: Account) -> Subscription:
+    subscription = Subscription.objects.live().filter(account=account).first()
+    if subscription is None:
+        raise NothingToChange("There is no running plan.")
+    return subscription
+
+
+def _want(account: Account) -> int:
+    """Ask for a sync; answers the number that `sync_served` will have reached when it is done."""
+    row = customers.row(account)
+    Customer.objects.filter(pk=row.pk).update(sync_wanted=F("sync_wanted") + 1)
+    return row.sync_wanted + 1
+
+
+def _serve(held: Held) -> None:
+    """Ask, mirror, write, until all that came meanwhile is served; the last commit frees the lease."""
+    for _ in range(MOST_ROUNDS):
+        wanted = held.customer.sync_wanted
+        said = _ask(held)
+        now = said.clock_now or clock.now(held.account)
+        failed = _mirror(said, held)
+        with held.saving() as customer:
+            books.write(said, customer=customer, now=now)
+            for explanation in failed:
+                _tell_of_mirror(explanation, account=held.account, now=now)
+            Customer.objects.filter(pk=customer.pk).update(sync_served=wanted)
+            if customer.sync_wanted == wanted:
+                held.give_back()
+                return
+
+
+def _ask(held: Held) -> Truth:
+    """The truth, after what must not be in it (a second live subscription) has been ended."""
+    intents = list(CheckoutIntent.objects.filter(account=held.account, state=CheckoutIntent.State.OPEN))
+    for _ in range(3):
+        said = truth.fetch(held.customer, open_intents=intents, between=held.renew)
+        if not duplicates.resolve(said, account=held.account, held=held):
+            return said
+    return said
+
+
+def _mirror(said: Truth, held: Held) -> list[str]:
+    failed = []
+    for document in said.documents():
+        held.renew()
+        try:
+            mirror.store(document)
+        except mirror.MirrorFailed as error:
+            failed.append(str(error))
+    return failed
+
+
+def _tell_of_mirror(explanation: str, *, account: Account, now: datetime) -> None:
+    alerts.raise_alert(
+        key=f"mirror:{explanation}",
+        kind="mirror_failed",
+        message=f"dj-stripe's tables could not take {explanation}. Access and payments are not "
+        "affected; the admin shows an older state of it.",
+        account=account,
+        now=now,
+    )
+
+
+def _serve_latecomers(account: Account) -> None:
+    """Requests that found the lease taken and left, while its holder was about to give it back."""
+    row = customers.row(account)
+    if row.sync_wanted <= row.sync_served:
+        return
+    try:
+        with lease.hold(account=account, purpose="sync:latecomers") as held:
+            _serve(held)
+    except (lease.LeaseTaken, LeaseLost):
+        return  # somebody is at it, and looks at the counter as we did
+    except gateway.StripeError as error:
+        log.warning("sync_still_owed", account=str(account.pk), error=type(error).__name__)

@@ -1,0 +1,149 @@
+"""One trial per person: by account, by mail address without its disguises, and a word to staff about a card
+seen twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from accounts.models import Account, Member, User
+from billing import alerts, catalog
+from billing.catalog import Plan
+from billing.models import CheckoutIntent, TrialRedemption
+from billing.stripe import shapes
+from billing.stripe.truth import Truth
+
+SALT = "tallyhouse.trial"
+# Mailboxes where dots in the name are ignored (https://support.google.com/mail/answer/7436150).
+DOTLESS = ("gmail.com", "googlemail.com")
+
+
+def days_for(*, account: Account, plan: Plan, user: User) -> int:
+    """Trial days of a checkout: the plan's, or 0 when this account or person has had a trial of any plan."""
+    if plan.trial_days == 0:
+        return 0
+    identities = [(kind, value) for kind, value in _identities(account, user) if kind in _counted()]
+    return 0 if any(_is_redeemed(kind, value) for kind, value in identities) else plan.trial_days
+
+
+def redeem(
+    *,
+    account: Account,
+    stripe_subscription_id: str,
+    emails: Iterable[str],
+    card_fingerprint: str = "",
+    now: datetime,
+) -> None:
+    """Record who has begun a trial; recording it again changes nothing. Inside the projecting transaction.
+
+    A card that had a trial with another account is told to staff: the trial has begun, a person decides.
+    """
+    known = [(TrialRedemption.Kind.ACCOUNT, str(account.pk))]
+    known += [(TrialRedemption.Kind.CARD, card_fingerprint)] if card_fingerprint else []
+    if all(_is_redeemed(kind, value) for kind, value in known):
+        return
+    identities = [(TrialRedemption.Kind.ACCOUNT, str(account.pk))]
+    identities += [(TrialRedemption.Kind.EMAIL, normalized(email)) for email in emails if email]
+    if card_fingerprint:
+        _tell_of_known_card(account, card_fingerprint, now=now)
+        identities.append((TrialRedemption.Kind.CARD, card_fingerprint))
+    TrialRedemption.objects.bulk_create(
+        [
+            TrialRedemption(
+                kind=kind,
+                identity_digest=_digest(kind, value, settings.SECRET_KEY),
+                account=account,
+                stripe_subscription_id=stripe_subscription_id,
+                redeemed_at=now,
+            )
+            for kind, value in dict.fromkeys(identities)
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def note(truth: Truth, *, account: Account, now: datetime) -> None:
+    """Redeem the trials among an account's subscriptions at Stripe, however they came about."""
+    on_trial = [sub for sub in truth.subscriptions if sub.get("trial_end")]
+    if not on_trial:
+        return
+    assert truth.customer is not None
+    emails = [account.email, *_owner_emails(account), *_buyer_emails(account)]
+    for subscription in on_trial:
+        # A card that came after the trial had none.
+        is_running = subscription["status"] == "trialing"
+        method = shapes.default_card(truth.customer, [subscription]) if is_running else None
+        card = (method or {}).get("card") or {}
+        redeem(
+            account=account,
+            stripe_subscription_id=subscription["id"],
+            emails=emails,
+            card_fingerprint=card.get("fingerprint") or "",
+            now=now,
+        )
+
+
+def normalized(email: str) -> str:
+    """The mailbox behind an address: without case, without `+anything`, and for Gmail without dots."""
+    name, _, domain = email.strip().lower().rpartition("@")
+    name = name.partition("+")[0]
+    if domain in DOTLESS:
+        name, domain = name.replace(".", ""), "gmail.com"
+    return f"{name}@{domain}"
+
+
+def _identities(account: Account, user: User) -> list[tuple[TrialRedemption.Kind, str]]:
+    emails = dict.fromkeys(normalized(email) for email in (user.email, account.email) if email)
+    return [
+        (TrialRedemption.Kind.ACCOUNT, str(account.pk)),
+        *((TrialRedemption.Kind.EMAIL, email) for email in emails),
+    ]
+
+
+def _counted() -> tuple[str, ...]:
+    return catalog.current().trial_identity
+
+
+def _owner_emails(account: Account) -> list[str]:
+    owners = account.members.filter(role=Member.Role.OWNER)
+    return list(owners.values_list("user__email", flat=True))
+
+
+def _buyer_emails(account: Account) -> list[str]:
+    """Of those who went to the till, who need not own the account."""
+    intents = CheckoutIntent.objects.filter(account=account, trial_days__gt=0, started_by__isnull=False)
+    return list(intents.values_list("started_by__email", flat=True).distinct())
+
+
+def _is_redeemed(kind: str, value: str) -> bool:
+    return TrialRedemption.objects.filter(identity_digest__in=_all_digests(kind, value)).exists()
+
+
+def _tell_of_known_card(account: Account, fingerprint: str, *, now: datetime) -> None:
+    if "card" not in _counted():
+        return
+    elsewhere = TrialRedemption.objects.filter(
+        identity_digest__in=_all_digests(TrialRedemption.Kind.CARD, fingerprint)
+    ).exclude(account=account)
+    if elsewhere.exists():
+        alerts.raise_alert(
+            key=f"second_trial:{account.pk}",
+            kind="second_trial",
+            message=f"{account} began a trial with a card that already had one with another account. "
+            "End the trial at Stripe if it is the same person.",
+            account=account,
+            now=now,
+        )
+
+
+def _all_digests(kind: str, value: str) -> list[str]:
+    """Under the present key and the ones it replaced, so that rolling the key gives nobody a second trial."""
+    return [_digest(kind, value, key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+def _digest(kind: str, value: str, secret: str) -> str:
+    return salted_hmac(SALT, f"{kind}:{value}", secret=secret, algorithm="sha256").hexdigest()
