@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import clock, effects, nudge
+from billing import clock, effects, nudge, subscriptions
 from billing.stripe import inbox
 
 
@@ -17,3 +17,9 @@ def read_letters() -> None:
 def deliver_effects() -> None:
     """Carry out what the outbox still owes."""
     effects.deliver_owed(now=clock.wall())
+
+
+@shared_task
+def sync_owed() -> None:
+    """Sync the accounts whose request was left behind by a holder that died."""
+    subscriptions.serve_owed()

@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
     "the worker and beat are alive": {"task": "config.tasks.note_heartbeat", "schedule": 15.0},
     # Whatever no nudge announced: a broker that was away, a worker that died, a delay that is over.
     "Stripe's letters are read": {"task": "billing.tasks.read_letters", "schedule": 20.0},
+    "accounts left in the middle of a sync are synced": {"task": "billing.tasks.sync_owed", "schedule": 60.0},
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DataError, connection, transaction
 from django.db.models import F, Q
@@ -37,7 +38,7 @@ def keep(*, letter: Envelope, body: bytes, now: datetime) -> bool:
     """
     ignored_reason = "account" if letter.foreign_account else "" if letters.meaning(letter.type) else "type"
     moment = connection.ops.adapt_datetimefield_value
-    row = {
+    row: dict[str, Any] = {
         "stripe_event_id": letter.event_id,
         "type": letter.type,
         "livemode": letter.livemode,

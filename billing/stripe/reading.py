@@ -62,23 +62,16 @@ def _look_again(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
     account = _account_of(letters[0])
     if account is None:
         return _of_nobody_we_know(letters[0], now=now)
-    return sync(account, reason=letters[0].type)
+    return _sync(account, reason=letters[0].type)
 
 
-def sync(account: Account, *, reason: str) -> Outcome:
-    """Sync, and answer whether it is certain that Stripe was asked after this call began.
+def _sync(account: Account, *, reason: str) -> Outcome:
+    """Processed only when it is certain that Stripe was asked after the letters had come.
 
-    `subscriptions.sync` returns early while another holder of the account's lease is going to serve it; if
-    that holder dies, nobody has. The numbers tell: what was wanted before we asked, and what has been served
-    since.
+    When another holder of the account's lease promises to serve this too, the letters wait until that is
+    seen: a holder that dies keeps no promise.
     """
-    wanted_before = _number(account, "sync_wanted")
-    subscriptions.sync(account=account, reason=reason)
-    return Processed() if _number(account, "sync_served") > wanted_before else PutOff()
-
-
-def _number(account: Account, column: str) -> int:
-    return Customer.objects.filter(account=account).values_list(column, flat=True).first() or 0
+    return Processed() if subscriptions.sync(account=account, reason=reason) else PutOff()
 
 
 def _account_of(letter: WebhookEvent) -> Account | None:
@@ -127,7 +120,7 @@ def _follow_clock(letter: WebhookEvent) -> Outcome:
         row.account
         for row in Customer.objects.filter(test_clock_id=letter.object_id).select_related("account")
     ]
-    outcomes = [sync(account, reason=letter.type) for account in dwellers]
+    outcomes = [_sync(account, reason=letter.type) for account in dwellers]
     if not outcomes:
         return Ignored("unknown_clock")
     return next((outcome for outcome in outcomes if isinstance(outcome, PutOff)), Processed())
@@ -149,7 +142,7 @@ def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
         account=account,
         now=now,
     )
-    return sync(account, reason=letter.type) if account else Ignored("unknown_customer")
+    return _sync(account, reason=letter.type) if account else Ignored("unknown_customer")
 
 
 def _tell_of_meter_error(letter: WebhookEvent, *, now: datetime) -> Outcome:
