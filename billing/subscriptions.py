@@ -104,18 +104,24 @@ def cancel_now(*, account: Account) -> None:
 
 
 @contextmanager
-def acting(*, account: Account, purpose: str) -> Iterator[Held]:
-    """Hold the lease for one act at Stripe, and sync under the same lease after it. Raises Busy.
+def acting(*, account: Account, purpose: str, follow: bool = True) -> Iterator[Held]:
+    """Hold the lease for one act at Stripe and, unless `follow` is False, sync under the same lease after it.
 
-    When the act fails its outcome may be unknown, so a sync is left wanted.
+    Raises Busy. When the act fails its outcome may be unknown, so a sync is wanted then too. A sync that
+    fails after an act that did not is no failure of the act: it stays wanted, and the sweeper sees to it.
     """
     try:
         with lease.hold(account=account, purpose=purpose, wait_seconds=PATIENCE_SECONDS) as held:
             try:
                 yield held
-            finally:
+            except BaseException:
                 _want(account)
-            _serve(held)
+                raise
+            if follow:
+                _want(account)
+                _serve_or_leave_owed(held)
+    except LeaseLost as error:
+        raise Busy("Another change took over.") from error
     finally:
         _serve_latecomers(account)
 
@@ -204,8 +210,13 @@ def _serve_latecomers(account: Account) -> None:
         return
     try:
         with lease.hold(account=account, purpose="sync:latecomers") as held:
-            _serve(held)
+            _serve_or_leave_owed(held)
     except (lease.LeaseTaken, LeaseLost):
         return  # somebody is at it, and looks at the counter as we did
+
+
+def _serve_or_leave_owed(held: Held) -> None:
+    try:
+        _serve(held)
     except gateway.StripeError as error:
-        log.warning("sync_still_owed", account=str(account.pk), error=type(error).__name__)
+        log.warning("sync_still_owed", account=str(held.account.pk), error=type(error).__name__)
