@@ -49,7 +49,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """`ready` and `degraded` are 200, `unready` is 503.
 
     A dead broker or worker makes the house degraded, not unready: webhooks must still be taken in, and the
-    rows wait. A balancer that goes by 503 would turn Stripe away in just the hour when its letters must be kept.
+    rows wait. A balancer that goes by 503 would turn Stripe away in the hour when its letters must be kept.
     """
     now = timezone.now()
     answers, status = {}, "ready"

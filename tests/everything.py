@@ -110,7 +110,7 @@ def _journeys(words: list[str]) -> str:
 
 
 def _get_chromium() -> None:
-    """The browser, from Debian's packages when it is missing and we may install it; else a ChromiumMissing."""
+    """The browser; Debian's when none is here and we may install it. Raises ChromiumMissing otherwise."""
     with contextlib.suppress(chromium.ChromiumMissing):
         _say(chromium.executable())
         return

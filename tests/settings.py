@@ -10,7 +10,7 @@ from tests.servers import free_port
 
 _var = Path(tempfile.mkdtemp(prefix="tallyhouse-tests-"))
 _owner = os.getpid()
-for _folder in ("broker", "broker-control"):
+for _folder in ("broker", "broker-control", "static"):
     (_var / _folder).mkdir()
 
 

@@ -66,8 +66,8 @@ def place(settings: dict[str, str]) -> Place:
     if catalog not in known:
         raise CannotStart(f"BILLING_CATALOG={catalog} names no price list. There are: {', '.join(known)}.")
     found = Place(catalog, Path(settings.get("TALLYHOUSE_VAR") or ROOT / "var").resolve() / catalog)
-    for folder in (found.folder, found.logs, found.folder / "broker", found.folder / "broker-control"):
-        folder.mkdir(parents=True, exist_ok=True)
+    for folder in ("log", "broker", "broker-control", "static"):
+        (found.folder / folder).mkdir(parents=True, exist_ok=True)
     return found
 
 
@@ -103,11 +103,11 @@ def for_children(settings: dict[str, str], where: Place, *, web: int, simulator:
     """What every process gets: what was set, and the embedded stand-ins for what was not."""
     told = {
         "PATH": os.environ.get("PATH", ""),
-        "DJANGO_SETTINGS_MODULE": "config.settings",
         "BASE_URL": f"http://127.0.0.1:{web}",
         "DEMO": "1" if settings.get("DEBUG", "").lower() in ("1", "true", "yes", "on") else "0",
         "PYTHONUNBUFFERED": "1",
         **{name: value for name, value in settings.items() if value},
+        "DJANGO_SETTINGS_MODULE": "config.settings",
         "BILLING_CATALOG": where.catalog,
         "TALLYHOUSE_VAR": str(where.folder),
     }

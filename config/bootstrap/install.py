@@ -88,7 +88,7 @@ def _install(locks: list[Path]) -> None:
 
 
 def _uv() -> str | None:
-    """uv installs in two seconds what takes pip twenty; it is fetched by its locked hash when it is not here."""
+    """uv installs in two seconds what takes pip twenty; fetched by its locked hash when it is not here."""
     here = VENV / "bin" / "uv"
     found = str(here) if here.exists() else shutil.which("uv")
     if found:
