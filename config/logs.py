@@ -1,6 +1,7 @@
 """Structured logs, one event a line, with every secret blacked out before it is written."""
 
 import re
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -29,7 +30,8 @@ def configure(*, log_format: str, level: str) -> dict[str, Any]:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderer = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = structlog.processors.JSONRenderer() if log_format == "json" else for_people
     return {
         "version": 1,
         "disable_existing_loggers": False,

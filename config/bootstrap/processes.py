@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from config.bootstrap.install import ROOT
 from config.bootstrap.words import CannotStart, complain, say
@@ -43,7 +43,9 @@ class Household:
             say("\nStopping …")
         self.end()
 
-    def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, command: list[str], *, output: IO[bytes] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start one; what it says goes to its log, the former log is kept as NAME.log.1."""
         log = self.logs / f"{name}.log"
         if log.exists():
@@ -54,8 +56,8 @@ class Household:
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
+                stdout=output or out,
+                stderr=out,
                 start_new_session=True,  # so that Ctrl-C reaches us alone, and we end them in order
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
@@ -63,17 +65,21 @@ class Household:
         return process
 
     def run(self, name: str, command: list[str]) -> str:
-        """Run something that ends by itself, while the others are watched; answers what it said.
+        """Run something that ends by itself, while the others are watched; answers what it said to people.
+
+        Its standard output is the answer; its standard error is its log.
 
         Raises:
             CannotStart: it failed, or one of the others ended meanwhile.
         """
-        process = self.start(name, command)
+        answer = self.logs / f"{name}.out"
+        with answer.open("wb") as out:
+            process = self.start(name, command, output=out)
         while process.poll() != 0:
             self.complain_if_one_ended()
             time.sleep(0.05)
         del self._processes[name]
-        return (self.logs / f"{name}.log").read_text(errors="replace")
+        return answer.read_text(errors="replace")
 
     def watch(self) -> NoReturn:
         """Until one ends by itself (CannotStart) or somebody stops us (Stopped)."""
