@@ -236,7 +236,7 @@ def _open(
 
 
 def _stripe_price_ids(plan: Plan, price: Price) -> dict[str, str]:
-    """Ids at Stripe by lookup key: of the chosen price, and of what the plan charges by the unit beside it."""
+    """Ids at Stripe by lookup key: of the chosen price and of what the plan charges by the unit beside."""
     wanted = [price.lookup_key, *(metered.lookup_key for metered in _metered_beside(plan, price))]
     found = gateway.pages("/v1/prices", {"lookup_keys": wanted, "active": True}, at_most=len(wanted))
     ids = {entry["lookup_key"]: entry["id"] for entry in found}
