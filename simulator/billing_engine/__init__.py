@@ -1,0 +1,1 @@
+"""The arithmetic and the life of a subscription: money, periods, invoices, payment, renewal."""

@@ -1,0 +1,161 @@
+"""Getting an invoice paid: attempts, retries, and what each means for the subscription behind it."""
+
+from typing import TYPE_CHECKING
+
+from simulator import events
+from simulator.billing_engine import canceling, changing, invoicing, payments, periods
+from simulator.billing_engine.payments import Outcome
+from simulator.errors import card as card_error
+from simulator.shapes import Obj
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+_LIVE = ("active", "past_due", "unpaid")
+
+
+def attempt(
+    sim: "Simulator",
+    invoice: Obj,
+    *,
+    method: Obj | None = None,
+    off_session: bool = True,
+    authenticated: bool = False,
+) -> Outcome:
+    """Tries to charge the open invoice; retries are planned when that fails."""
+    method = method or method_for(sim, invoice)
+    payment = invoicing.payment_of(sim, invoice)
+    if payment is None or payment["status"] in ("succeeded", "canceled"):
+        return Outcome("paid")
+    if method is None:
+        refusal = card_error(
+            "This customer has no attached payment source or default payment method. Please consider adding a "
+            "default payment method.",
+            "missing",
+        )
+        return conclude(sim, invoice, Outcome("declined", refusal))
+    outcome = payments.confirm(sim, payment, method, off_session=off_session, authenticated=authenticated)
+    return conclude(sim, invoice, outcome)
+
+
+def conclude(sim: "Simulator", invoice: Obj, outcome: Outcome) -> Outcome:
+    """Writes the outcome of an attempt on the invoice and its subscription."""
+    invoice["_"]["attempts"] += 1
+    if outcome.status == "paid":
+        settle(sim, invoice, through_intent=True)
+    else:
+        _fail(sim, invoice, outcome)
+    return outcome
+
+
+def settle(sim: "Simulator", invoice: Obj, *, through_intent: bool = False, outside: bool = False) -> None:
+    """The invoice is paid: by a card, outside Stripe, or because there was nothing to pay."""
+    due = invoice["amount_due"]
+    with events.change(sim, invoice, "invoice.updated"):
+        invoice |= {
+            "status": "paid",
+            "attempted": True,
+            "attempt_count": invoice["_"]["attempts"],
+            "amount_paid": 0 if outside else due,
+            "amount_paid_off_stripe": due if outside else 0,
+            "amount_remaining": 0,
+            "next_payment_attempt": None,
+            "auto_advance": False,
+        }
+        invoice["status_transitions"]["paid_at"] = sim.clock.now(invoice)
+    if outside:
+        payment = invoicing.payment_of(sim, invoice)
+        if payment is not None:
+            payments.cancel(sim, payment, None)
+    events.emit(sim, "invoice.paid", invoice)
+    if not outside:
+        events.emit(sim, "invoice.payment_succeeded", invoice)
+    _after_payment(sim, invoice)
+
+
+def method_for(sim: "Simulator", invoice: Obj) -> Obj | None:
+    """The card to charge: the invoice's, the subscription's, the customer's default."""
+    subscription = invoicing.subscription_of(sim, invoice)
+    customer = sim.store.get("customer", invoice["customer"])
+    settings = customer.get("invoice_settings") if customer else None
+    for name in (
+        invoice["default_payment_method"],
+        subscription["default_payment_method"] if subscription else None,
+        settings["default_payment_method"] if settings else None,
+    ):
+        found = sim.store.get("payment_method", name)
+        if found is not None:
+            return found
+    return None
+
+
+def _fail(sim: "Simulator", invoice: Obj, outcome: Outcome) -> None:
+    attempts = invoice["_"]["attempts"]
+    is_first = invoice["billing_reason"] == "subscription_create"
+    retries = 0 if is_first or invoice["billing_reason"] == "manual" else len(sim.retry_days)
+    is_last = attempts > retries
+    now = sim.clock.now(invoice)
+    with events.change(sim, invoice, "invoice.updated"):
+        invoice["attempted"] = True
+        invoice["attempt_count"] = attempts
+        invoice["next_payment_attempt"] = (
+            None if is_last else now + sim.retry_days[min(attempts, retries) - 1] * periods.DAY
+        )
+    if outcome.status == "requires_action":
+        events.emit(sim, "invoice.payment_action_required", invoice)
+    events.emit(sim, "invoice.payment_failed", invoice)
+    customer = sim.store.get("customer", invoice["customer"])
+    if customer is not None and not customer["delinquent"]:
+        with events.change(sim, customer, "customer.updated"):
+            customer["delinquent"] = True
+    subscription = invoicing.subscription_of(sim, invoice)
+    if subscription is None or is_first or subscription["pending_update"] is not None:
+        return
+    if subscription["status"] == "active":
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["status"] = "past_due"
+    if is_last and retries:
+        _give_up(sim, invoice, subscription)
+
+
+def _give_up(sim: "Simulator", invoice: Obj, subscription: Obj) -> None:
+    if subscription["status"] not in _LIVE:
+        return
+    if sim.after_last_retry == "cancel":
+        with events.change(sim, invoice, "invoice.updated"):
+            invoice["auto_advance"] = False
+        canceling.end(sim, subscription, reason="payment_failed")
+    elif sim.after_last_retry == "unpaid":
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["status"] = "unpaid"
+
+
+def _after_payment(sim: "Simulator", invoice: Obj) -> None:
+    customer = sim.store.get("customer", invoice["customer"])
+    if customer is not None and customer["delinquent"] and not _owes(sim, customer):
+        with events.change(sim, customer, "customer.updated"):
+            customer["delinquent"] = False
+    subscription = invoicing.subscription_of(sim, invoice)
+    if subscription is None:
+        return
+    if (
+        subscription["pending_update"] is not None
+        and subscription["_"].get("pending_invoice") == invoice["id"]
+    ):
+        changing.apply_pending(sim, subscription)
+    if subscription["status"] == "incomplete" and subscription["latest_invoice"] == invoice["id"]:
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["status"] = "active"
+    elif subscription["status"] in ("past_due", "unpaid") and not _owes_for(sim, subscription):
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["status"] = "active"
+
+
+def _owes(sim: "Simulator", customer: Obj) -> bool:
+    invoices = sim.store.find("invoice", "customer", customer["id"])
+    return any(one["status"] == "open" and one["attempted"] for one in invoices)
+
+
+def _owes_for(sim: "Simulator", subscription: Obj) -> bool:
+    latest = sim.store.get("invoice", subscription["latest_invoice"])
+    return latest is not None and latest["status"] == "open" and latest["attempted"]

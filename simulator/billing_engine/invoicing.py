@@ -1,0 +1,303 @@
+"""Invoices from draft to final: lines, discounts, balance, number, and the payment intent that waits for money."""
+
+from typing import TYPE_CHECKING
+
+from simulator import events, view
+from simulator.billing_engine import discounts, lines, money, payments, periods
+from simulator.shapes import Obj, empty_list, id_of, new
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+# A renewal waits an hour as a draft so that late changes still get in (docs.stripe.com/billing/subscriptions/invoices).
+DRAFT_SECONDS = 3600
+
+
+def draft(
+    sim: "Simulator",
+    *,
+    customer: Obj,
+    found_lines: list[Obj],
+    reason: str,
+    subscription: Obj | None = None,
+    currency: str | None = None,
+    period: tuple[int, int] | None = None,
+    takes_pending: bool = True,
+    is_preview: bool = False,
+    waits: bool = False,
+) -> Obj:
+    """A draft invoice, kept but not yet spoken of; `waits` leaves it a draft for an hour.
+
+    A preview is neither kept nor does it take the pending invoice items away from the next real one.
+    """
+    now = sim.clock.now(customer)
+    source = subscription or {}
+    invoice = new(
+        "invoice",
+        account_country="US",
+        account_name="Simulated shop",
+        auto_advance=True,
+        automatic_tax=_automatic_tax(source),
+        automatically_finalizes_at=now + DRAFT_SECONDS if waits else None,
+        billing_reason=reason,
+        collection_method=source.get("collection_method") or "charge_automatically",
+        created=now,
+        currency=currency or source.get("currency") or "usd",
+        customer=customer["id"],
+        customer_address=customer["address"],
+        customer_email=customer["email"],
+        customer_name=customer["name"],
+        customer_phone=customer["phone"],
+        customer_shipping=customer["shipping"],
+        customer_tax_exempt=customer["tax_exempt"],
+        customer_tax_ids=[],
+        description=source.get("description"),
+        discounts=list(source.get("discounts") or []),
+        issuer={"type": "self"},
+        metadata={},
+        parent=_parent(subscription),
+        period_start=period[0] if period else now,
+        period_end=period[1] if period else now,
+        starting_balance=customer["balance"],
+        status="draft",
+        test_clock=customer["test_clock"],
+        total_taxes=[],
+    )
+    invoice["payment_settings"] = {
+        "default_mandate": None,
+        "payment_method_options": None,
+        "payment_method_types": None,
+    }
+    if subscription is None and customer["discount"]:
+        invoice["discounts"] = [customer["discount"]]
+    invoice["lines"] = empty_list(f"/v1/invoices/{invoice['id']}/lines")
+    invoice["_"] = {"attempts": 0, "final": False}
+    if takes_pending:
+        found_lines = _pending(sim, invoice, customer, subscription, is_preview=is_preview) + found_lines
+    for line in found_lines:
+        line["invoice"] = invoice["id"]
+    invoice["lines"]["data"] = found_lines
+    if invoice["collection_method"] == "send_invoice":
+        invoice["due_date"] = now + (source.get("days_until_due") or 30) * periods.DAY
+    total_up(sim, invoice)
+    return invoice if is_preview else sim.save(invoice)
+
+
+def announce(sim: "Simulator", invoice: Obj) -> None:
+    """Says that a draft exists."""
+    events.emit(sim, "invoice.created", invoice)
+
+
+def total_up(sim: "Simulator", invoice: Obj) -> None:
+    """Adds up the lines, takes off discounts and the customer's credit."""
+    found_lines = invoice["lines"]["data"]
+    subtotal = sum(line["amount"] for line in found_lines)
+    total = subtotal - discounts.apply(sim, invoice)
+    due = max(0, total + invoice["starting_balance"]) if total > 0 else 0
+    invoice |= {
+        "subtotal": subtotal,
+        "subtotal_excluding_tax": subtotal,
+        "total": total,
+        "total_excluding_tax": total,
+        "amount_due": due,
+        "amount_remaining": due - invoice["amount_paid"],
+    }
+
+
+def finalize(sim: "Simulator", invoice: Obj) -> Obj:
+    """Makes a draft final: last count of usage, number, balance, payment intent; an invoice of nothing is paid at once."""
+    from simulator.billing_engine import collection
+
+    customer = sim.store.get("customer", invoice["customer"])
+    if customer is None or customer.get("deleted"):
+        with events.change(sim, invoice, "invoice.updated"):
+            invoice |= {"auto_advance": False, "automatically_finalizes_at": None}
+        return invoice
+    before = view.snapshot(sim, invoice)
+    for line in invoice["lines"]["data"]:
+        lines.recount(sim, line)
+    invoice["starting_balance"] = customer["balance"]
+    total_up(sim, invoice)
+    now = sim.clock.now(invoice)
+    _settle_balance(sim, invoice, customer)
+    invoice |= {
+        "status": "open",
+        "number": f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}",
+        "effective_at": now,
+        "automatically_finalizes_at": None,
+        "hosted_invoice_url": f"{sim.base_url}/i/{invoice['id']}",
+        "invoice_pdf": f"{sim.base_url}/i/{invoice['id']}/pdf",
+    }
+    invoice["status_transitions"]["finalized_at"] = now
+    invoice["_"]["final"] = True
+    customer["next_invoice_sequence"] += 1
+    customer["currency"] = customer["currency"] or invoice["currency"]
+    sim.save(customer)
+    sim.save(invoice)
+    if invoice["amount_due"] > 0:
+        _expect_payment(sim, invoice)
+        if invoice["collection_method"] == "charge_automatically" and invoice["auto_advance"]:
+            invoice["next_payment_attempt"] = now
+            sim.save(invoice)
+    events.emit(sim, "invoice.updated", invoice, {"status": before["status"], "number": before["number"]})
+    events.emit(sim, "invoice.finalized", invoice)
+    subscription = subscription_of(sim, invoice)
+    if subscription is not None:
+        discounts.spend(sim, invoice, subscription)
+    if invoice["amount_due"] == 0:
+        collection.settle(sim, invoice)
+    elif invoice["collection_method"] == "send_invoice":
+        events.emit(sim, "invoice.sent", invoice)
+    return invoice
+
+
+def void(sim: "Simulator", invoice: Obj, status: str = "void") -> Obj:
+    """Ends an open invoice without money: `void` or `uncollectible`."""
+    now = sim.clock.now(invoice)
+    name = "voided" if status == "void" else "marked_uncollectible"
+    with events.change(sim, invoice, "invoice.updated"):
+        invoice |= {"status": status, "next_payment_attempt": None, "auto_advance": False}
+        invoice["status_transitions"][f"{name}_at"] = now
+    events.emit(sim, f"invoice.{name}", invoice)
+    if status == "void":
+        payment = payment_of(sim, invoice)
+        if payment is not None and payment["status"] not in ("succeeded", "canceled"):
+            payments.cancel(sim, payment, "void_invoice")
+        for attempt in sim.store.find("invoice_payment", "invoice", invoice["id"]):
+            if attempt["status"] == "open":
+                attempt["status"] = "canceled"
+                attempt["status_transitions"]["canceled_at"] = now
+                sim.save(attempt)
+    return invoice
+
+
+def subscription_of(sim: "Simulator", invoice: Obj) -> Obj | None:
+    """The subscription an invoice is for."""
+    details = (invoice["parent"] or {}).get("subscription_details") or {}
+    return sim.store.get("subscription", id_of(details.get("subscription")))
+
+
+def payment_of(sim: "Simulator", invoice: Obj) -> Obj | None:
+    """The payment intent of an invoice."""
+    for found in reversed(sim.store.find("invoice_payment", "invoice", invoice["id"])):
+        payment = sim.store.get("payment_intent", found["payment"]["payment_intent"])
+        if payment is not None:
+            return payment
+    return None
+
+
+def item_line(sim: "Simulator", item: Obj) -> Obj:
+    """An invoice item as the line it becomes."""
+    details = (item["parent"] or {}).get("subscription_details") or {}
+    price = sim.store.get("price", item["pricing"]["price_details"]["price"]) if item["pricing"] else None
+    line = lines.line(
+        price=price
+        or {
+            "currency": item["currency"],
+            "unit_amount_decimal": str(item["amount"]),
+            "id": "",
+            "product": "",
+        },
+        quantity=item["quantity"],
+        amount=item["amount"],
+        period=(item["period"]["start"], item["period"]["end"]),
+        description=item["description"] or "",
+        subscription=details.get("subscription"),
+        item=details.get("subscription_item"),
+        is_proration=item["proration"],
+        invoice_item=item["id"],
+        metadata=item["metadata"],
+    )
+    if price is None:
+        line["pricing"] = None
+    line["discountable"] = item["discountable"]
+    return line
+
+
+def _pending(
+    sim: "Simulator", invoice: Obj, customer: Obj, subscription: Obj | None, *, is_preview: bool
+) -> list[Obj]:
+    taken = []
+    for item in sim.store.find("invoiceitem", "customer", customer["id"]):
+        details = (item["parent"] or {}).get("subscription_details") or {}
+        owner = details.get("subscription")
+        is_ours = owner is None or (subscription is not None and owner == subscription["id"])
+        if item["invoice"] is not None or not is_ours or item["currency"] != invoice["currency"]:
+            continue
+        taken.append(item_line(sim, item))
+        if not is_preview:
+            item["invoice"] = invoice["id"]
+            sim.save(item)
+    return taken
+
+
+def _settle_balance(sim: "Simulator", invoice: Obj, customer: Obj) -> None:
+    start, total = invoice["starting_balance"], invoice["total"]
+    if total < 0:
+        ending = start + total
+    else:
+        ending = min(0, start + total) if start < 0 else 0
+    invoice["ending_balance"] = ending
+    if ending != customer["balance"]:
+        with events.change(sim, customer, "customer.updated"):
+            customer["balance"] = ending
+
+
+def _expect_payment(sim: "Simulator", invoice: Obj) -> None:
+    adopted = invoice["_"].pop("authenticated_intent", None)
+    payment = sim.store.get("payment_intent", adopted)
+    if payment is None:
+        first = invoice["billing_reason"] == "subscription_create"
+        payment = payments.intent(
+            sim,
+            amount=invoice["amount_due"],
+            currency=invoice["currency"],
+            customer=invoice["customer"],
+            description="Subscription creation" if first else _described(invoice),
+            invoice=invoice["id"],
+            setup_future_usage="off_session" if first else None,
+        )
+    else:
+        payment["_"]["invoice"] = invoice["id"]
+        sim.save(payment)
+    sim.save(
+        new(
+            "invoice_payment",
+            amount_requested=invoice["amount_due"],
+            created=sim.clock.now(invoice),
+            currency=invoice["currency"],
+            invoice=invoice["id"],
+            is_default=True,
+            payment={"payment_intent": payment["id"], "type": "payment_intent"},
+            status="open",
+            status_transitions={"canceled_at": None, "paid_at": None},
+        )
+    )
+
+
+def _described(invoice: Obj) -> str:
+    return {
+        "subscription_cycle": "Subscription update",
+        "subscription_update": "Subscription update",
+    }.get(
+        invoice["billing_reason"],
+        f"Payment for invoice, {money.shown(invoice['amount_due'], invoice['currency'])}",
+    )
+
+
+def _automatic_tax(source: Obj) -> Obj:
+    asked = bool((source.get("automatic_tax") or {}).get("enabled"))
+    return {
+        "disabled_reason": None,
+        "enabled": asked,
+        "liability": {"type": "self"} if asked else None,
+        "provider": "stripe" if asked else None,
+        "status": "complete" if asked else None,
+    }
+
+
+def _parent(subscription: Obj | None) -> Obj | None:
+    if subscription is None:
+        return None
+    details = {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]}
+    return {"quote_details": None, "subscription_details": details, "type": "subscription_details"}

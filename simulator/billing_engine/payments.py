@@ -1,0 +1,349 @@
+"""Money moves here: a payment intent is made, confirmed with a card, and a charge says how that went."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simulator import cards, events
+from simulator.billing_engine import money
+from simulator.errors import StripeError, card as card_error
+from simulator.shapes import Obj, new, new_id
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+AUTHENTICATION_FAILED = "We are unable to authenticate your payment method. Please choose a different payment method and try again."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a confirmation went: `paid`, `declined` (with the error) or `requires_action`."""
+
+    status: str
+    error: StripeError | None = None
+
+
+def intent(
+    sim: "Simulator",
+    *,
+    amount: int,
+    currency: str,
+    customer: str | None,
+    description: str | None = None,
+    metadata: dict[str, str] | None = None,
+    invoice: str | None = None,
+    setup_future_usage: str | None = None,
+    receipt_email: str | None = None,
+) -> Obj:
+    """A new payment intent without a card."""
+    now = sim.clock.now(customer)
+    found = new(
+        "payment_intent",
+        amount=amount,
+        amount_details={"tip": {}},
+        automatic_payment_methods=None if invoice else {"allow_redirects": "always", "enabled": True},
+        capture_method="automatic_async",
+        confirmation_method="automatic",
+        created=now,
+        currency=currency,
+        customer=customer,
+        description=description,
+        metadata=metadata or {},
+        payment_method_options={"card": _card_options()},
+        payment_method_types=["card"],
+        receipt_email=receipt_email,
+        setup_future_usage=setup_future_usage,
+        status="requires_payment_method",
+    )
+    found["client_secret"] = f"{found['id']}_secret_{new_id('', 24)}"
+    found["_"] = {"invoice": invoice, "return_url": None}
+    sim.save(found)
+    events.emit(sim, "payment_intent.created", found)
+    return found
+
+
+def confirm(
+    sim: "Simulator",
+    payment: Obj,
+    method: Obj,
+    *,
+    off_session: bool,
+    authenticated: bool = False,
+    return_url: str | None = None,
+) -> Outcome:
+    """Charges a card: the bank pays, declines, or wants to see the customer first. Tells everybody but the invoice."""
+    card = cards.behind(method)
+    payment["payment_method"] = method["id"]
+    if needs_authentication(card, method, off_session=off_session) and not authenticated:
+        if off_session and payment["_"]["invoice"] is None:
+            return _decline(sim, payment, method, _needs_customer(payment))
+        return _ask(sim, payment, return_url)
+    if card.declines:
+        return _decline(sim, payment, method, cards.decline(card))
+    return _pay(sim, payment, method, card)
+
+
+def would_decline(method: Obj, *, off_session: bool) -> StripeError | None:
+    """The refusal a charge would meet now, without charging."""
+    card = cards.behind(method)
+    if needs_authentication(card, method, off_session=off_session):
+        return card_error(
+            "Your card was declined. This transaction requires authentication.",
+            "subscription_payment_intent_requires_action",
+        )
+    return cards.decline(card) if card.declines else None
+
+
+def needs_authentication(card: cards.Card, method: Obj, *, off_session: bool) -> bool:
+    """Does this card's bank ask for 3-D Secure? A card set up with it once is let through off-session, save one kind."""
+    if card.authentication == "always":
+        return True
+    if card.authentication == "on_session":
+        return not (off_session and (method["_"]["is_set_up"] or card.number == "4000003800000446"))
+    return False
+
+
+def authentication_failed(sim: "Simulator", payment: Obj) -> StripeError:
+    """The customer failed or closed the 3-D Secure page: the intent waits for another card."""
+    error = card_error(AUTHENTICATION_FAILED, "payment_intent_authentication_failure")
+    payment["status"] = "requires_payment_method"
+    payment["next_action"] = None
+    payment["last_payment_error"] = _error(sim, error, payment["payment_method"])
+    payment["payment_method"] = None
+    sim.save(payment)
+    events.emit(sim, "payment_intent.payment_failed", payment)
+    return error
+
+
+def cancel(sim: "Simulator", payment: Obj, reason: str | None) -> None:
+    """Ends an intent that has not been paid."""
+    payment |= {
+        "status": "canceled",
+        "canceled_at": sim.clock.now(payment),
+        "cancellation_reason": reason,
+        "next_action": None,
+    }
+    sim.save(payment)
+    events.emit(sim, "payment_intent.canceled", payment)
+
+
+def settled_invoice_payment(sim: "Simulator", payment: Obj) -> None:
+    """The invoice payment behind an intent is paid; emitted before the charge, as recorded from Stripe."""
+    for found in sim.store.find("invoice_payment", "payment.payment_intent", payment["id"]):
+        found["status"] = "paid"
+        found["amount_paid"] = payment["amount"]
+        found["status_transitions"]["paid_at"] = sim.clock.now(payment)
+        sim.save(found)
+        events.emit(sim, "invoice_payment.paid", found)
+
+
+def transaction(
+    sim: "Simulator", *, kind: str, source: Obj, amount: int, fee: int, description: str | None
+) -> Obj:
+    """An entry of Stripe's balance."""
+    now = sim.clock.now(source)
+    details = [
+        {
+            "amount": fee,
+            "application": None,
+            "currency": source["currency"],
+            "description": "Stripe processing fees",
+            "type": "stripe_fee",
+        }
+    ]
+    return sim.save(
+        new(
+            "balance_transaction",
+            amount=amount,
+            available_on=now,
+            balance_type="payments",
+            created=now,
+            currency=source["currency"],
+            description=description,
+            fee=fee,
+            fee_details=details if fee else [],
+            net=amount - fee,
+            reporting_category=kind,
+            source=source["id"],
+            status="available",
+            type=kind,
+        )
+    )
+
+
+def _ask(sim: "Simulator", payment: Obj, return_url: str | None) -> Outcome:
+    back = return_url or payment["_"].get("return_url")
+    payment["status"] = "requires_action"
+    payment["next_action"] = {
+        "redirect_to_url": {"return_url": back, "url": f"{sim.base_url}/3ds/{payment['id']}"},
+        "type": "redirect_to_url",
+    }
+    sim.save(payment)
+    events.emit(sim, "payment_intent.requires_action", payment)
+    return Outcome("requires_action")
+
+
+def _pay(sim: "Simulator", payment: Obj, method: Obj, card: cards.Card) -> Outcome:
+    charge = _charge(sim, payment, method, error=None)
+    fee = money.share(payment["amount"], 29, 1000) + 30
+    entry = transaction(
+        sim,
+        kind="charge",
+        source=charge,
+        amount=payment["amount"],
+        fee=fee,
+        description=payment["description"],
+    )
+    charge["balance_transaction"] = entry["id"]
+    sim.save(charge)
+    payment |= {
+        "status": "succeeded",
+        "amount_received": payment["amount"],
+        "latest_charge": charge["id"],
+        "last_payment_error": None,
+        "next_action": None,
+    }
+    sim.save(payment)
+    if payment["setup_future_usage"] or payment["_"]["invoice"]:
+        method["_"]["is_set_up"] = True
+        sim.save(method)
+    settled_invoice_payment(sim, payment)
+    events.emit(sim, "charge.succeeded", charge)
+    events.emit(sim, "payment_intent.succeeded", payment)
+    if card.disputes:
+        from simulator.resources import disputes
+
+        disputes.open_for(sim, charge)
+    return Outcome("paid")
+
+
+def _decline(sim: "Simulator", payment: Obj, method: Obj, error: StripeError) -> Outcome:
+    charge = _charge(sim, payment, method, error=error)
+    payment |= {
+        "status": "requires_payment_method",
+        "latest_charge": charge["id"],
+        "last_payment_error": _error(sim, error, method["id"]) | {"charge": charge["id"]},
+        "next_action": None,
+        "payment_method": None,
+    }
+    error.facts["charge"] = charge["id"]
+    error.facts["payment_intent"] = {
+        "id": payment["id"],
+        "object": "payment_intent",
+        "status": payment["status"],
+    }
+    sim.save(payment)
+    events.emit(sim, "charge.failed", charge)
+    events.emit(sim, "payment_intent.payment_failed", payment)
+    return Outcome("declined", error)
+
+
+def _needs_customer(payment: Obj) -> StripeError:
+    return card_error(
+        "Your card was declined. This transaction requires authentication.",
+        "authentication_required",
+        "authentication_required",
+    )
+
+
+def _error(sim: "Simulator", error: StripeError, method: str | None) -> dict[str, Any]:
+    from simulator import view
+
+    found = sim.store.get("payment_method", method)
+    return {
+        "type": error.kind,
+        "message": error.message,
+        "code": error.facts.get("code"),
+        "decline_code": error.facts.get("decline_code"),
+        "doc_url": f"https://docs.stripe.com/error-codes/{str(error.facts.get('code')).replace('_', '-')}",
+        "payment_method": view.snapshot(sim, found) if found else None,
+    }
+
+
+def _charge(sim: "Simulator", payment: Obj, method: Obj, error: StripeError | None) -> Obj:
+    is_paid = error is None
+    charge = new(
+        "charge",
+        amount=payment["amount"],
+        amount_captured=payment["amount"] if is_paid else 0,
+        billing_details=method["billing_details"],
+        calculated_statement_descriptor="SIMULATED SHOP",
+        captured=is_paid,
+        created=sim.clock.now(payment),
+        currency=payment["currency"],
+        customer=payment["customer"],
+        description=payment["description"],
+        failure_code=error.facts.get("code") if error else None,
+        failure_message=error.message if error else None,
+        fraud_details={},
+        metadata=dict(payment["metadata"]),
+        outcome=_outcome(error),
+        paid=is_paid,
+        payment_intent=payment["id"],
+        payment_method=method["id"],
+        payment_method_details={"card": _card_details(method, payment["amount"]), "type": "card"},
+        radar_options={},
+        receipt_email=payment["receipt_email"],
+        status="succeeded" if is_paid else "failed",
+    )
+    charge["receipt_url"] = f"{sim.base_url}/receipts/{charge['id']}" if is_paid else None
+    return sim.save(charge)
+
+
+def _outcome(error: StripeError | None) -> Obj:
+    if error is None:
+        return {
+            "advice_code": None,
+            "network_advice_code": None,
+            "network_decline_code": None,
+            "network_status": "approved_by_network",
+            "reason": None,
+            "risk_level": "normal",
+            "risk_score": 12,
+            "seller_message": "Payment complete.",
+            "type": "authorized",
+        }
+    return {
+        "advice_code": "try_again_later",
+        "network_advice_code": None,
+        "network_decline_code": "01",
+        "network_status": "declined_by_network",
+        "reason": error.facts.get("decline_code") or error.facts.get("code"),
+        "risk_level": "normal",
+        "risk_score": 12,
+        "seller_message": "The bank did not return any further details with this decline.",
+        "type": "issuer_declined",
+    }
+
+
+def _card_details(method: Obj, amount: int) -> Obj:
+    kept = (
+        "brand",
+        "checks",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "last4",
+        "wallet",
+    )
+    return {key: method["card"][key] for key in kept} | {
+        "amount_authorized": amount,
+        "authorization_code": "123456",
+        "installments": None,
+        "mandate": None,
+        "network": method["card"]["brand"],
+        "network_token": {"used": False},
+        "network_transaction_id": "104999992599999",
+        "regulated_status": "unregulated",
+        "three_d_secure": None,
+    }
+
+
+def _card_options() -> Obj:
+    return {
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_three_d_secure": "automatic",
+    }

@@ -1,0 +1,105 @@
+"""What a customer does in the portal: cancel, resume, change the card."""
+
+from typing import TYPE_CHECKING, Any
+
+from simulator import cards, events
+from simulator.billing_engine import canceling, updating
+from simulator.errors import StripeError, invalid, no_such
+from simulator.hosted.checkout import Outcome
+from simulator.params import Params
+from simulator.resources import customers, payment_methods, setup_intents, subscriptions
+from simulator.shapes import Obj
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+
+def need(sim: "Simulator", session_id: str) -> Obj:
+    """The portal session with this id; raises `StripeError`."""
+    with sim.transaction():
+        found = sim.store.get("billing_portal.session", session_id)
+        if found is None:
+            raise no_such("billing_portal.session", session_id, param="session")
+        return found
+
+
+def configuration(sim: "Simulator", session_id: str) -> Obj:
+    """What this portal lets the customer do."""
+    with sim.transaction():
+        found: Obj = (
+            sim.store.get("billing_portal.configuration", need(sim, session_id)["configuration"]) or {}
+        )
+        return found
+
+
+def cancel(
+    sim: "Simulator",
+    session_id: str,
+    subscription_id: str,
+    *,
+    reason: str | None = None,
+    comment: str | None = None,
+) -> Obj:
+    """Cancels at the period's end, or at once if the portal is configured so; `reason` is Stripe's feedback word."""
+    with sim.transaction():
+        subscription = _own(sim, session_id, subscription_id)
+        feature = configuration(sim, session_id)["features"]["subscription_cancel"]
+        if not feature["enabled"]:
+            raise invalid("This portal does not let customers cancel.")
+        details = {key: value for key, value in (("feedback", reason), ("comment", comment)) if value}
+        if feature["mode"] == "immediately":
+            return canceling.end(sim, subscription, reason="cancellation_requested", details=details)
+        values: dict[str, Any] = {"cancel_at_period_end": "true"}
+        if details:
+            values["cancellation_details"] = details
+        return updating.update(sim, subscription, Params(values))
+
+
+def resume(sim: "Simulator", session_id: str, subscription_id: str) -> Obj:
+    """Takes a cancellation at the period's end back."""
+    with sim.transaction():
+        subscription = _own(sim, session_id, subscription_id)
+        return updating.update(sim, subscription, Params({"cancel_at_period_end": "false"}))
+
+
+def change_card(sim: "Simulator", session_id: str, card: dict[str, Any]) -> Outcome:
+    """Saves a new card as the default of the customer and of their subscriptions; the old one stays on file."""
+    with sim.transaction():
+        customer = customers.need(sim, need(sim, session_id)["customer"])
+        try:
+            found = cards.by_number(str(card["number"]))
+            month, year = int(card["exp_month"]), int(card["exp_year"])
+            payment_methods.check_expiry(sim, month, year)
+            method = payment_methods.make(
+                sim,
+                found,
+                exp_month=month,
+                exp_year=year if year > 99 else 2000 + year,
+                billing={"email": customer["email"], "name": customer["name"]},
+                now=sim.clock.now(customer),
+            )
+            intent = setup_intents.make(sim, customer["id"])
+            # The bank's question is answered here and now: the portal's page has no step of its own for it.
+            setup_intents.proceed(sim, intent, method, authenticated=True)
+        except StripeError as refusal:
+            if refusal.kind != "card_error":
+                raise
+            return Outcome.declined(refusal)
+        with events.change(sim, customer, "customer.updated"):
+            customer["invoice_settings"]["default_payment_method"] = method["id"]
+        for subscription in sim.store.find("subscription", "customer", customer["id"]):
+            if subscription["default_payment_method"] and subscription["status"] not in (
+                "canceled",
+                "incomplete_expired",
+            ):
+                with events.change(sim, subscription, "customer.subscription.updated"):
+                    subscription["default_payment_method"] = method["id"]
+        return Outcome("paid")
+
+
+def _own(sim: "Simulator", session_id: str, subscription_id: str) -> Obj:
+    session = need(sim, session_id)
+    subscription = subscriptions.need(sim, subscription_id)
+    if subscription["customer"] != session["customer"]:
+        raise no_such("subscription", subscription_id)
+    return subscription

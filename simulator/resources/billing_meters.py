@@ -1,0 +1,227 @@
+"""Meters and meter events: usage as it is reported, added up when it is billed."""
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from simulator import events, lists
+from simulator.billing_engine import periods, usage
+from simulator.errors import invalid, no_such
+from simulator.routing import Request, route
+from simulator.shapes import Obj, new, new_id
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+# docs.stripe.com/api/billing/meter-event/create: 35 days back, 5 minutes ahead, identifiers unique for 24 hours.
+OLDEST_SECONDS = 35 * periods.DAY
+NEWEST_SECONDS = 5 * 60
+UNIQUE_SECONDS = periods.DAY
+
+
+@route("POST", "/v1/billing/meters")
+def create(sim: "Simulator", request: Request) -> Obj:
+    """POST /v1/billing/meters; one active meter for an event name."""
+    params = request.params
+    name = params.need("event_name")
+    if by_event(sim, name) is not None:
+        raise invalid(
+            f"There is already an active meter with the event name `{name}`.",
+            param="event_name",
+            code="resource_already_exists",
+        )
+    now = sim.clock.now()
+    formula = params.inner("default_aggregation").choice("formula", ("count", "last", "sum"), "sum")
+    meter = new(
+        "billing.meter",
+        created=now,
+        customer_mapping={
+            "event_payload_key": params.inner("customer_mapping").text("event_payload_key")
+            or "stripe_customer_id",
+            "type": "by_id",
+        },
+        default_aggregation={"formula": formula},
+        display_name=params.need("display_name"),
+        event_name=name,
+        event_time_window=params.text("event_time_window"),
+        status="active",
+        status_transitions={"deactivated_at": None},
+        updated=now,
+        value_settings={
+            "event_payload_key": params.inner("value_settings").text("event_payload_key") or "value"
+        },
+    )
+    return events.created(sim, meter)
+
+
+@route("GET", "/v1/billing/meters")
+def index(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/billing/meters, by status."""
+    status = request.params.text("status")
+    return lists.page(sim, request, "billing.meter", where=lambda meter: status in (None, meter["status"]))
+
+
+@route("GET", "/v1/billing/meters/{id}")
+def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
+    """GET /v1/billing/meters/{id}."""
+    return _need(sim, name)
+
+
+@route("POST", "/v1/billing/meters/{id}")
+def update(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/billing/meters/{id}: its display name."""
+    meter = _need(sim, name)
+    with events.change(sim, meter, "billing.meter.updated"):
+        meter["display_name"] = request.params.text("display_name") or meter["display_name"]
+        meter["updated"] = sim.clock.now()
+    return meter
+
+
+@route("POST", "/v1/billing/meters/{id}/deactivate")
+def deactivate(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/billing/meters/{id}/deactivate."""
+    meter = _need(sim, name)
+    meter |= {"status": "inactive", "updated": sim.clock.now()}
+    meter["status_transitions"]["deactivated_at"] = sim.clock.now()
+    sim.save(meter)
+    events.emit(sim, "billing.meter.deactivated", meter)
+    return meter
+
+
+@route("POST", "/v1/billing/meters/{id}/reactivate")
+def reactivate(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/billing/meters/{id}/reactivate."""
+    meter = _need(sim, name)
+    meter |= {"status": "active", "updated": sim.clock.now()}
+    meter["status_transitions"]["deactivated_at"] = None
+    sim.save(meter)
+    events.emit(sim, "billing.meter.reactivated", meter)
+    return meter
+
+
+@route("GET", "/v1/billing/meters/{id}/event_summaries")
+def event_summaries(sim: "Simulator", request: Request, name: str) -> Obj:
+    """GET /v1/billing/meters/{id}/event_summaries: one for the range, or one for each hour or day."""
+    meter, params = _need(sim, name), request.params
+    start, end = params.integer("start_time") or 0, params.integer("end_time") or 0
+    if start % 60 or end % 60:
+        raise invalid("start_time and end_time must align with minute boundaries.", param="start_time")
+    if end <= start:
+        raise invalid("end_time must be after start_time.", param="end_time")
+    customer = params.need("customer")
+    step = {"hour": 3600, "day": periods.DAY}.get(params.text("value_grouping_window") or "", end - start)
+    if start % min(step, end - start) and params.text("value_grouping_window"):
+        raise invalid("start_time must align with the grouping window.", param="start_time")
+    found = []
+    for begins in range(start, end, step):
+        ends = min(begins + step, end)
+        value = usage.total(sim, meter, customer, begins, ends)
+        if value or step == end - start:
+            found.append(
+                new(
+                    "billing.meter_event_summary",
+                    id=f"mtrusg_test_{meter['id'][-8:]}_{begins}",
+                    aggregated_value=float(value),
+                    end_time=ends,
+                    meter=meter["id"],
+                    start_time=begins,
+                )
+            )
+    return lists.of(reversed(found), request.path, request)
+
+
+@route("POST", "/v1/billing/meter_events")
+def create_event(sim: "Simulator", request: Request) -> Obj:
+    """POST /v1/billing/meter_events; an identifier seen in the last day is refused."""
+    params = request.params
+    name, payload = params.need("event_name"), params.inner("payload")
+    meter = by_event(sim, name)
+    if meter is None:
+        raise invalid(
+            f"No active meter found for event name: {name}.", param="event_name", code="resource_missing"
+        )
+    customer = payload.text(meter["customer_mapping"]["event_payload_key"])
+    found = sim.store.get("customer", customer)
+    if found is None or found.get("deleted"):
+        raise no_such("customer", str(customer), param="payload[stripe_customer_id]", status=400)
+    now = sim.clock.now(customer)
+    at = params.integer("timestamp", now) or now
+    if at < now - OLDEST_SECONDS:
+        raise invalid(
+            "The timestamp is too far in the past: at most 35 days.",
+            param="timestamp",
+            code="timestamp_too_far_in_past",
+        )
+    if at > now + NEWEST_SECONDS:
+        raise invalid(
+            "The timestamp is too far in the future: at most 5 minutes.",
+            param="timestamp",
+            code="timestamp_in_future",
+        )
+    value = _value(payload.text(meter["value_settings"]["event_payload_key"]), meter)
+    identifier = params.text("identifier") or new_id("", 32)
+    before = sim.store.get("_meter_use", f"{name}:{identifier}")
+    if before is not None and now - before["received"] < UNIQUE_SECONDS:
+        raise invalid(
+            f"An event already exists with identifier {identifier}.",
+            param="identifier",
+            code="duplicate_meter_event",
+        )
+    use = {"id": f"{name}:{identifier}", "event_name": name, "customer": customer, "timestamp": at}
+    sim.store.put("_meter_use", {**use, "value": str(value), "received": now})
+    facts = {key: str(inner) for key, inner in payload.values.items()}
+    return new(
+        "billing.meter_event",
+        created=now,
+        event_name=name,
+        identifier=identifier,
+        payload=facts,
+        timestamp=at,
+    )
+
+
+@route("POST", "/v1/billing/meter_event_adjustments")
+def adjust(sim: "Simulator", request: Request) -> Obj:
+    """POST /v1/billing/meter_event_adjustments: takes back one event by its identifier."""
+    params = request.params
+    name, identifier = params.need("event_name"), params.inner("cancel").need("identifier")
+    if sim.store.get("_meter_use", f"{name}:{identifier}") is None:
+        raise invalid(
+            f"No event found with identifier {identifier}.",
+            param="cancel[identifier]",
+            code="resource_missing",
+        )
+    sim.store.remove("_meter_use", f"{name}:{identifier}")
+    return new(
+        "billing.meter_event_adjustment",
+        cancel={"identifier": identifier},
+        event_name=name,
+        status="pending",
+        type="cancel",
+    )
+
+
+def by_event(sim: "Simulator", name: str) -> Obj | None:
+    """The active meter for an event name."""
+    for meter in sim.store.all("billing.meter"):
+        if meter["event_name"] == name and meter["status"] == "active":
+            return meter
+    return None
+
+
+def _value(text: str | None, meter: Obj) -> Decimal:
+    if text is None and meter["default_aggregation"]["formula"] == "count":
+        return Decimal(1)
+    try:
+        value = Decimal(text or "")
+    except InvalidOperation:
+        raise invalid("The payload value must be a number.", param="payload[value]") from None
+    if not value.is_finite() or value < 0:
+        raise invalid("The payload value must be a non-negative number.", param="payload[value]")
+    return value
+
+
+def _need(sim: "Simulator", name: str) -> Obj:
+    found = sim.store.get("billing.meter", name)
+    if found is None:
+        raise no_such("meter", name)
+    return found

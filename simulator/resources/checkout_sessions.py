@@ -1,0 +1,345 @@
+"""Checkout sessions: what a customer is offered on the hosted page, until paid or a day has passed."""
+
+from typing import TYPE_CHECKING, Any
+
+from simulator import agenda, events, lists, view
+from simulator.billing_engine import lines, money, usage
+from simulator.errors import invalid, no_such
+from simulator.params import Params
+from simulator.resources import customers, prices, products
+from simulator.resources.subscriptions import missing_payment_method
+from simulator.routing import Request, route
+from simulator.shapes import Obj, new, new_id
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+OPEN_SECONDS = 24 * 3600
+_COPIED = (
+    "billing_address_collection",
+    "cancel_url",
+    "client_reference_id",
+    "customer_creation",
+    "locale",
+    "return_url",
+    "submit_type",
+    "success_url",
+)
+
+
+def need(sim: "Simulator", name: str | None) -> Obj:
+    """The session with this id, or Stripe's refusal."""
+    found = sim.store.get("checkout.session", name)
+    if found is None:
+        raise no_such("checkout.session", str(name), param="session")
+    return found
+
+
+@route("POST", "/v1/checkout/sessions")
+def create(sim: "Simulator", request: Request) -> Obj:
+    """POST /v1/checkout/sessions for `subscription`, `payment` or `setup`."""
+    params = request.params
+    mode = params.choice("mode", ("payment", "setup", "subscription"), "payment")
+    customer = params.text("customer")
+    if customer is not None:
+        customers.need(sim, customer, param="customer", status=400)
+        if "customer_email" in params:
+            raise invalid(
+                "You may only specify one of these parameters: customer, customer_email.", param="customer"
+            )
+    ui_mode = params.choice("ui_mode", ("hosted_page", "embedded_page", "elements", "form"), "hosted_page")
+    if ui_mode == "hosted_page" and "success_url" not in params:
+        raise invalid("Missing required param: success_url.", param="success_url", code="parameter_missing")
+    now = sim.clock.now(customer)
+    expires = params.integer("expires_at", now + OPEN_SECONDS) or 0
+    if not now + 1800 <= expires <= now + OPEN_SECONDS + 60:
+        raise invalid(
+            "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from Checkout Session creation.",
+            param="expires_at",
+        )
+    session = _frame(params, mode, ui_mode, customer, now, expires)
+    session["id"] = new_id("cs_test_", 58)
+    bought = _line_items(sim, params, mode)
+    session["url"] = f"{sim.base_url}/c/pay/{session['id']}" if ui_mode == "hosted_page" else None
+    session["_"] = {
+        "line_items": bought,
+        "subscription_data": _subscription_data(params),
+        "promotion_code": None,
+    }
+    session["_"]["payment_intent_data"] = params.inner("payment_intent_data").values
+    _discounts(sim, session, params, customer)
+    total_up(sim, session)
+    return sim.save(session)
+
+
+def total_up(sim: "Simulator", session: Obj) -> None:
+    """Sums the session: what is due today, with its discount."""
+    bought = session["_"]["line_items"]
+    if session["mode"] == "setup":
+        session |= {"amount_subtotal": None, "amount_total": None, "total_details": None}
+        return
+    is_trial = session["mode"] == "subscription" and session["_"]["subscription_data"].get("trial_days")
+    parts = [
+        0 if is_trial and item["price"] in _recurring(sim, bought) else item["amount_subtotal"]
+        for item in bought
+    ]
+    taken = [0] * len(bought)
+    coupon = coupon_of(sim, session)
+    if coupon is not None:
+        if coupon["percent_off"] is not None:
+            taken = [money.share(part, round(coupon["percent_off"] * 100), 10_000) for part in parts]
+        else:
+            taken = money.spread(min(coupon["amount_off"], sum(parts)), parts)
+    for item, part, off in zip(bought, parts, taken, strict=True):
+        item["amount_discount"] = off
+        item["amount_total"] = item["amount_subtotal"] - off
+        item["_"] = {"today": part - off}
+    session |= {
+        "amount_subtotal": sum(parts),
+        "amount_total": sum(parts) - sum(taken),
+        "total_details": {"amount_discount": sum(taken), "amount_shipping": 0, "amount_tax": 0},
+    }
+
+
+def coupon_of(sim: "Simulator", session: Obj) -> Obj | None:
+    """The coupon that holds for the session: given at creation, or typed in as a promotion code."""
+    for discount in session["discounts"] or []:
+        code = sim.store.get("promotion_code", discount["promotion_code"])
+        return sim.store.get("coupon", code["promotion"]["coupon"] if code else discount["coupon"])
+    return None
+
+
+@route("GET", "/v1/checkout/sessions")
+def index(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/checkout/sessions, by customer, status, subscription, payment intent, e-mail."""
+    params = request.params
+    among = None
+    for key in ("customer", "subscription", "payment_intent"):
+        if key in params:
+            among = sim.store.find("checkout.session", key, params.text(key))
+            break
+    status, email = params.text("status"), params.inner("customer_details").text("email")
+
+    def wanted(session: Obj) -> bool:
+        if status not in (None, session["status"]):
+            return False
+        return email is None or (session["customer_details"] or {}).get("email") == email
+
+    return lists.page(sim, request, "checkout.session", among=among, where=wanted)
+
+
+@route("GET", "/v1/checkout/sessions/{id}")
+def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
+    """GET /v1/checkout/sessions/{id}."""
+    return need(sim, name)
+
+
+@route("POST", "/v1/checkout/sessions/{id}")
+def update(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/checkout/sessions/{id}: metadata."""
+    session = need(sim, name)
+    session["metadata"] = request.params.metadata(session["metadata"])
+    return sim.save(session)
+
+
+@route("GET", "/v1/checkout/sessions/{id}/line_items")
+def line_items(sim: "Simulator", request: Request, name: str) -> Obj:
+    """GET /v1/checkout/sessions/{id}/line_items."""
+    return lists.of(need(sim, name)["_"]["line_items"], request.path, request)
+
+
+@route("POST", "/v1/checkout/sessions/{id}/expire")
+def expire(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/checkout/sessions/{id}/expire."""
+    session = need(sim, name)
+    if session["status"] != "open":
+        raise invalid(
+            f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
+            f"{session['status']}."
+        )
+    _expire(sim, session)
+    return session
+
+
+@view.grows("checkout.session", "line_items")
+def _grow_line_items(sim: "Simulator", session: Obj) -> Any:
+    return lists.of(session["_"]["line_items"], f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+def _frame(params: Params, mode: str, ui_mode: str, customer: str | None, now: int, expires: int) -> Obj:
+    collects = params.choice("payment_method_collection", ("always", "if_required"), "always")
+    tax = params.inner("automatic_tax").flag("enabled")
+    session = new(
+        "checkout.session",
+        adaptive_pricing={"enabled": False},
+        allow_promotion_codes=params.flag("allow_promotion_codes")
+        if "allow_promotion_codes" in params
+        else None,
+        automatic_tax={
+            "enabled": tax,
+            "liability": {"type": "self"} if tax else None,
+            "provider": "stripe" if tax else None,
+            "status": "complete" if tax else None,
+        },
+        created=now,
+        currency=params.text("currency") or ("usd" if mode == "setup" else None),
+        customer=customer,
+        customer_email=params.text("customer_email"),
+        expires_at=expires,
+        metadata=params.metadata(),
+        mode=mode,
+        payment_method_collection=collects if mode == "subscription" else None,
+        payment_method_options={"card": {"request_three_d_secure": "automatic"}},
+        payment_method_types=params.list("payment_method_types") or ["card"],
+        payment_status="no_payment_required" if mode == "setup" else "unpaid",
+        phone_number_collection={"enabled": params.inner("phone_number_collection").flag("enabled")},
+        status="open",
+        ui_mode=ui_mode,
+    )
+    for key in _COPIED:
+        if key in params:
+            session[key] = params.text(key)
+    if "consent_collection" in params:
+        asked = params.inner("consent_collection")
+        session["consent_collection"] = {
+            "payment_method_reuse_agreement": None,
+            "promotions": asked.text("promotions") or "none",
+            "terms_of_service": asked.text("terms_of_service") or "none",
+        }
+    if "saved_payment_method_options" in params:
+        saved = params.inner("saved_payment_method_options")
+        session["saved_payment_method_options"] = {
+            "allow_redisplay_filters": saved.list("allow_redisplay_filters") or ["always"],
+            "payment_method_remove": saved.text("payment_method_remove") or "disabled",
+            "payment_method_save": saved.text("payment_method_save"),
+        }
+    if "tax_id_collection" in params:
+        enabled = params.inner("tax_id_collection").flag("enabled")
+        session["tax_id_collection"] = {"enabled": enabled, "required": "never"}
+    if params.text("customer_email") or customer:
+        session["customer_details"] = _details(params.text("customer_email"))
+    return session
+
+
+def _details(email: str | None) -> Obj:
+    nothing = dict.fromkeys(("address", "business_name", "individual_name", "name", "phone", "tax_ids"))
+    return {**nothing, "email": email, "tax_exempt": "none"}
+
+
+def _line_items(sim: "Simulator", params: Params, mode: str) -> list[Obj]:
+    given = params.each("line_items")
+    if mode == "setup":
+        return []
+    if not given:
+        raise invalid("You must pass `line_items`.", param="line_items", code="parameter_missing")
+    found = []
+    for entry in given:
+        price = _price(sim, entry)
+        if not price["active"]:
+            raise invalid(f"The price specified is inactive: {price['id']}.", param=entry.name("price"))
+        is_metered = usage.is_metered(price)
+        if is_metered and "quantity" in entry:
+            raise invalid("You cannot set the quantity for metered plans.", param=entry.name("quantity"))
+        quantity = entry.integer("quantity")
+        if quantity is None and not is_metered:
+            raise invalid(
+                "Quantity is required. Add `quantity` to the line item.", param=entry.name("quantity")
+            )
+        if price["recurring"] and mode == "payment":
+            raise invalid(
+                "You specified `payment` mode but passed a recurring price.", param=entry.name("price")
+            )
+        amount = money.cost(prices.whole(price), quantity or 0)
+        item = new(
+            "item",
+            adjustable_quantity=None,
+            amount_subtotal=amount,
+            amount_total=amount,
+            currency=price["currency"],
+            description=lines.name_of(sim, price),
+            price=price["id"],
+            quantity=quantity,
+        )
+        for absent in ("discounts", "taxes", "metadata"):
+            item.pop(absent, None)
+        adjustable = entry.inner("adjustable_quantity")
+        if adjustable.flag("enabled"):
+            item["adjustable_quantity"] = {
+                "enabled": True,
+                "maximum": adjustable.integer("maximum", 99),
+                "minimum": adjustable.integer("minimum", 0),
+            }
+        found.append(item)
+    if mode == "subscription" and not _recurring(sim, found):
+        raise invalid(
+            "You must provide at least one recurring price in `subscription` mode when using prices.",
+            param="line_items",
+        )
+    if len({item["currency"] for item in found}) > 1:
+        raise invalid("All prices must have the same currency.", param="line_items")
+    return found
+
+
+def _price(sim: "Simulator", entry: Params) -> Obj:
+    if "price" in entry:
+        return prices.need(sim, entry.need("price"), param=entry.name("price"), status=400)
+    data = entry.inner("price_data")
+    if "product" in data:
+        product = products.need(sim, data.need("product"), param=data.name("product"), status=400)
+    else:
+        made = data.inner("product_data")
+        product = products.make(sim, made, name=made.need("name"))
+    return prices.make(sim, data, product=product["id"])
+
+
+def _recurring(sim: "Simulator", bought: list[Obj]) -> set[str]:
+    return {item["price"] for item in bought if prices.need(sim, item["price"])["recurring"]}
+
+
+def _subscription_data(params: Params) -> Obj:
+    data = params.inner("subscription_data")
+    days = data.integer("trial_period_days")
+    if days is not None and not 1 <= days <= 730:
+        raise invalid("This value must be between 1 and 730.", param="subscription_data[trial_period_days]")
+    return {
+        "trial_days": days,
+        "trial_end": data.integer("trial_end"),
+        "metadata": data.metadata(),
+        "description": data.text("description"),
+        "missing_payment_method": missing_payment_method(data),
+        "billing_mode": data.inner("billing_mode").text("type") or "flexible",
+    }
+
+
+def _discounts(sim: "Simulator", session: Obj, params: Params, customer: str | None) -> None:
+    session["currency"] = session["currency"] or next(
+        (x["currency"] for x in session["_"]["line_items"]), None
+    )
+    if "discounts" not in params:
+        return
+    if "allow_promotion_codes" in params:
+        raise invalid(
+            "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+            param="discounts",
+        )
+    found = []
+    for given in params.each("discounts"):
+        for key, kind in (("coupon", "coupon"), ("promotion_code", "promotion_code")):
+            if key in given and sim.store.get(kind, given.text(key)) is None:
+                raise no_such(kind, given.need(key), param=given.name(key), status=400)
+        found.append({"coupon": given.text("coupon"), "promotion_code": given.text("promotion_code")})
+    session["discounts"] = found
+
+
+def _expire(sim: "Simulator", session: Obj) -> None:
+    session["status"] = "expired"
+    session["url"] = None
+    sim.save(session)
+    events.emit(sim, "checkout.session.expired", session)
+
+
+def _when(sim: "Simulator", session: Obj) -> int | None:
+    return int(session["expires_at"]) if session["status"] == "open" else None
+
+
+agenda.duty("checkout.session", _when, _expire)

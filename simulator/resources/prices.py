@@ -1,0 +1,214 @@
+"""Prices: an amount, a currency, and how often; found again by `lookup_key`."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from simulator import events, lists, view
+from simulator.billing_engine import money
+from simulator.errors import invalid, missing_param, no_such
+from simulator.params import Params
+from simulator.resources import products
+from simulator.routing import Request, route
+from simulator.shapes import Obj, new
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+_INTERVALS = ("day", "week", "month", "year")
+
+
+def need(sim: "Simulator", name: str | None, *, param: str = "id", status: int = 404) -> Obj:
+    """The price with this id, or Stripe's refusal."""
+    found = sim.store.get("price", name)
+    if found is None:
+        raise no_such("price", str(name), param=param, status=status)
+    return found
+
+
+@route("POST", "/v1/prices")
+def create(sim: "Simulator", request: Request) -> Obj:
+    """POST /v1/prices."""
+    params = request.params
+    if ("product" in params) == ("product_data" in params):
+        raise invalid(
+            "You must specify either `product` or `product_data` when creating a price.", param="product"
+        )
+    if "product" in params:
+        product = products.need(sim, params.need("product"), param="product", status=400)
+    else:
+        data = params.inner("product_data")
+        product = products.make(sim, data, name=data.need("name"))
+    return make(sim, params, product=product["id"])
+
+
+def make(sim: "Simulator", params: Params, *, product: str) -> Obj:
+    """A new price of a product; also behind `price_data`."""
+    currency = params.need("currency").lower()
+    recurring = _recurring(sim, params.inner("recurring")) if "recurring" in params else None
+    price = new(
+        "price",
+        active=params.flag("active", True),
+        billing_scheme=params.choice("billing_scheme", ("per_unit", "tiered"), "per_unit"),
+        created=sim.clock.now(),
+        currency=currency,
+        metadata=params.metadata(),
+        nickname=params.text("nickname"),
+        product=product,
+        recurring=recurring,
+        tax_behavior=params.text("tax_behavior") or "unspecified",
+        type="recurring" if recurring else "one_time",
+    )
+    price["_"] = {"tiers": None}
+    if price["billing_scheme"] == "tiered":
+        price["tiers_mode"] = params.need("tiers_mode")
+        price["_"]["tiers"] = _tiers(params)
+        price["unit_amount"] = price["unit_amount_decimal"] = None
+    else:
+        price["unit_amount"], price["unit_amount_decimal"] = _amounts(params)
+    if "transform_quantity" in params:
+        packs = params.inner("transform_quantity")
+        price["transform_quantity"] = {
+            "divide_by": packs.integer("divide_by"),
+            "round": packs.choice("round", ("up", "down"), "up"),
+        }
+    _take_lookup_key(sim, price, params)
+    return events.created(sim, price)
+
+
+def whole(price: Obj) -> Obj:
+    """The price with its tiers, for arithmetic."""
+    return {**price, "tiers": price["_"]["tiers"]}
+
+
+@route("GET", "/v1/prices")
+def index(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/prices, by `lookup_keys`, `product`, `active`, `type`, `currency`, `recurring`."""
+    params = request.params
+    keys = params.list("lookup_keys")
+    among = None
+    if "product" in params:
+        among = sim.store.find("price", "product", params.text("product"))
+    elif keys:
+        among = [price for key in keys for price in sim.store.find("price", "lookup_key", key)]
+    recurring = params.inner("recurring")
+
+    def wanted(price: Obj) -> bool:
+        if keys and price["lookup_key"] not in keys:
+            return False
+        if "active" in params and price["active"] != params.flag("active"):
+            return False
+        if any(key in params and price[key] != params.text(key) for key in ("type", "currency")):
+            return False
+        return all((price["recurring"] or {}).get(key) == recurring.text(key) for key in recurring)
+
+    return lists.page(sim, request, "price", among=among, where=wanted)
+
+
+@route("GET", "/v1/prices/{id}")
+def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
+    """GET /v1/prices/{id}."""
+    return need(sim, name)
+
+
+@route("POST", "/v1/prices/{id}")
+def update(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/prices/{id}: what it costs never changes."""
+    price, params = need(sim, name), request.params
+    with events.change(sim, price, "price.updated"):
+        if "active" in params:
+            price["active"] = params.flag("active")
+        if "nickname" in params:
+            price["nickname"] = params.text("nickname")
+        if "tax_behavior" in params:
+            price["tax_behavior"] = params.text("tax_behavior")
+        price["metadata"] = params.metadata(price["metadata"])
+        _take_lookup_key(sim, price, params)
+    return price
+
+
+@view.grows("price", "tiers")
+def _grow_tiers(sim: "Simulator", price: Obj) -> Any:
+    return (price.get("_") or {}).get("tiers")
+
+
+@view.grows("price", "currency_options")
+def _grow_currencies(sim: "Simulator", price: Obj) -> Any:
+    return {
+        price["currency"]: {
+            "custom_unit_amount": None,
+            "tax_behavior": price["tax_behavior"],
+            "unit_amount": price["unit_amount"],
+            "unit_amount_decimal": price["unit_amount_decimal"],
+        }
+    }
+
+
+def _recurring(sim: "Simulator", params: Params) -> Obj:
+    params.need("interval")
+    usage_type = params.choice("usage_type", ("licensed", "metered"), "licensed")
+    meter = params.text("meter")
+    if usage_type == "metered" and meter is None:
+        raise invalid(
+            "Metered prices must be backed by meters: set recurring[meter].", param="recurring[meter]"
+        )
+    if meter is not None and sim.store.get("billing.meter", meter) is None:
+        raise no_such("meter", meter, param="recurring[meter]", status=400)
+    return {
+        "interval": params.choice("interval", _INTERVALS, "month"),
+        "interval_count": params.integer("interval_count", 1),
+        "meter": meter,
+        "trial_period_days": params.integer("trial_period_days"),
+        "usage_type": usage_type,
+    }
+
+
+def _amounts(params: Params) -> tuple[int | None, str]:
+    amount, exact = params.integer("unit_amount"), params.decimal("unit_amount_decimal")
+    if amount is None and exact is None:
+        raise missing_param("unit_amount")
+    value = Decimal(amount) if amount is not None else exact or Decimal(0)
+    if value < 0:
+        raise invalid("Invalid integer: must be non-negative", param="unit_amount")
+    return (int(value) if value == value.to_integral_value() else None), money.plain(value)
+
+
+def _tiers(params: Params) -> list[Obj]:
+    found = []
+    for tier in params.each("tiers"):
+        each, flat = tier.decimal("unit_amount_decimal"), tier.decimal("flat_amount_decimal")
+        amount = tier.integer("unit_amount")
+        base = tier.integer("flat_amount")
+        found.append(
+            {
+                "flat_amount": base,
+                "flat_amount_decimal": str(base)
+                if base is not None
+                else (money.plain(flat) if flat else None),
+                "unit_amount": amount,
+                "unit_amount_decimal": str(amount)
+                if amount is not None
+                else (money.plain(each) if each else None),
+                "up_to": None if tier.text("up_to") == "inf" else tier.integer("up_to"),
+            }
+        )
+    if not found or found[-1]["up_to"] is not None:
+        raise invalid("The last tier must have `up_to` set to `inf`.", param="tiers")
+    return found
+
+
+def _take_lookup_key(sim: "Simulator", price: Obj, params: Params) -> None:
+    if "lookup_key" not in params:
+        return
+    key = params.text("lookup_key")
+    for other in sim.store.find("price", "lookup_key", key):
+        if other["id"] == price["id"]:
+            continue
+        if not params.flag("transfer_lookup_key"):
+            raise invalid(
+                f"A price (`{other['id']}`) already uses that lookup key: {key}.",
+                param="lookup_key",
+                code="resource_already_exists",
+            )
+        with events.change(sim, other, "price.updated"):
+            other["lookup_key"] = None
+    price["lookup_key"] = key

@@ -1,0 +1,73 @@
+"""The URL map: a resource announces its routes beside its verbs, `find` matches one request to one verb."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator import sdk
+from simulator.errors import invalid, missing_param
+from simulator.params import Params
+
+
+@dataclass
+class Request:
+    """One call to the API, decoded."""
+
+    method: str
+    path: str
+    params: Params
+    headers: dict[str, str] = field(default_factory=dict)
+    id: str = ""
+    idempotency_key: str | None = None
+
+
+Verb = Callable[..., dict[str, Any]]
+
+
+@dataclass
+class Route:
+    """A method, a path pattern and the verb `verb(sim, request, *ids)` that answers."""
+
+    method: str
+    pattern: re.Pattern[str]
+    verb: Verb
+    tree: sdk.ParamTree | None = None
+    is_known: bool = False
+
+    def check(self, request: Request) -> None:
+        """Refuses parameters that the SDK's own types do not have, and misses those they require."""
+        if not self.is_known:
+            self.tree = sdk.params_for(self.method, request.path)
+            self.is_known = True
+        if self.tree is None:
+            return
+        unknown = sdk.unknown_param(self.tree, request.params.values)
+        if unknown is not None:
+            raise invalid(f"Received unknown parameter: {unknown}", param=unknown, code="parameter_unknown")
+        missing = sdk.missing_param(self.tree, request.params.values)
+        if missing is not None:
+            raise missing_param(missing)
+
+
+_ROUTES: dict[tuple[str, int], list[Route]] = {}
+
+
+def route(method: str, template: str) -> Callable[[Verb], Verb]:
+    """Announces a verb at `template`, e.g. `/v1/customers/{id}`; announce fixed words before placeholders."""
+    pattern = re.compile("^" + re.sub(r"\{\w+\}", r"([^/]+)", template) + "$")
+
+    def announce(verb: Verb) -> Verb:
+        _ROUTES.setdefault((method, template.count("/")), []).append(Route(method, pattern, verb))
+        return verb
+
+    return announce
+
+
+def find(method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
+    """The route for this call and the ids in its path."""
+    for candidate in _ROUTES.get((method, path.count("/")), ()):
+        match = candidate.pattern.match(path)
+        if match:
+            return candidate, match.groups()
+    return None

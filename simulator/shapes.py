@@ -1,0 +1,78 @@
+"""How a Stripe object is born: an id with its prefix, a skeleton from the SDK, our facts on top.
+
+The key `_` holds what the simulator remembers for itself; `view` never shows it.
+"""
+
+import random
+import string
+from typing import Any
+
+from simulator import sdk
+
+Obj = dict[str, Any]
+
+API_VERSION = "2026-08-26.dahlia"
+
+PREFIXES = {
+    "account": "acct_",
+    "balance_transaction": "txn_",
+    "billing.meter": "mtr_test_",
+    "billing_portal.configuration": "bpc_",
+    "billing_portal.session": "bps_",
+    "charge": "ch_",
+    "checkout.session": "cs_test_",
+    "coupon": "",
+    "customer": "cus_",
+    "discount": "di_",
+    "dispute": "du_",
+    "entitlements.feature": "feat_",
+    "event": "evt_",
+    "invoice": "in_",
+    "invoice_payment": "inpay_",
+    "invoiceitem": "ii_",
+    "item": "li_",
+    "line_item": "il_",
+    "payment_intent": "pi_",
+    "payment_method": "pm_",
+    "price": "price_",
+    "product": "prod_",
+    "product_feature": "prodft_",
+    "promotion_code": "promo_",
+    "refund": "re_",
+    "setup_intent": "seti_",
+    "subscription": "sub_",
+    "subscription_item": "si_",
+    "tax_id": "txi_",
+    "test_helpers.test_clock": "clock_",
+    "webhook_endpoint": "we_",
+}
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def new(kind: str, **facts: Any) -> Obj:
+    """A new object of Stripe's kind `kind` with every key real ones have; `facts` override the skeleton."""
+    shape = sdk.skeleton(kind)
+    if "id" in shape and "id" not in facts:
+        shape["id"] = new_id(PREFIXES[kind])
+    shape["object"] = kind
+    shape.update(facts)
+    return shape
+
+
+def new_id(prefix: str, length: int = 24) -> str:
+    """A random id in Stripe's manner: prefix, then letters and digits."""
+    return prefix + "".join(random.choices(_ALPHABET, k=length))
+
+
+def empty_list(url: str) -> Obj:
+    """Stripe's list object with nothing in it."""
+    return {"object": "list", "data": [], "has_more": False, "url": url}
+
+
+def id_of(value: Any) -> str | None:
+    """The id behind a field that may be expanded."""
+    if isinstance(value, dict):
+        found = value.get("id")
+        return found if isinstance(found, str) else None
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,153 @@
+"""How objects leave the house: private notes stripped, embedded objects current, `expand[]` followed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import invalid
+from simulator.shapes import Obj
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+# Ids tell what they name; these fields hold ids that people may choose freely.
+_BY_PREFIX = {
+    "acct_": "account",
+    "bpc_": "billing_portal.configuration",
+    "ch_": "charge",
+    "clock_": "test_helpers.test_clock",
+    "cs_": "checkout.session",
+    "cus_": "customer",
+    "di_": "discount",
+    "du_": "dispute",
+    "feat_": "entitlements.feature",
+    "ii_": "invoiceitem",
+    "in_": "invoice",
+    "pi_": "payment_intent",
+    "pm_": "payment_method",
+    "price_": "price",
+    "promo_": "promotion_code",
+    "re_": "refund",
+    "seti_": "setup_intent",
+    "si_": "subscription_item",
+    "sub_": "subscription",
+    "txn_": "balance_transaction",
+}
+_BY_FIELD = {"product": "product", "coupon": "coupon", "default_price": "price", "price": "price"}
+
+# Always whole in Stripe's answers, kept as ids here so that they are never stale.
+_EMBEDDED = {("subscription_item", "price"), ("item", "price"), ("customer", "discount")}
+
+# The SDK's lists of sub-objects show ten and say `has_more`.
+_SHOWN_IN_LISTS = 10
+
+Grown = Callable[["Simulator", Obj], Any]
+_GROWN: dict[tuple[str, str], Grown] = {}
+
+
+def grows(kind: str, field: str) -> Callable[[Grown], Grown]:
+    """Announces a field that only exists when expanded, e.g. `invoice.payments`."""
+
+    def announce(grow: Grown) -> Grown:
+        _GROWN[kind, field] = grow
+        return grow
+
+    return announce
+
+
+def snapshot(sim: "Simulator", obj: Obj) -> Obj:
+    """A deep copy fit to be sent."""
+    shown: Obj = _copy(sim, obj)
+    return shown
+
+
+def render(sim: "Simulator", obj: Obj, expand: list[str]) -> Obj:
+    """A copy with every path of `expand` (e.g. `data.latest_invoice.payments`) opened; 400 for one that cannot be."""
+    shown = snapshot(sim, obj)
+    for path in expand:
+        if not isinstance(path, str):
+            raise invalid("Invalid string: expand must be a list of strings", param="expand")
+        if path.count(".") > 4:
+            raise invalid("You cannot expand more than 4 levels of a property.", param="expand")
+        _open(sim, shown, path.split("."), path)
+    return shown
+
+
+def fetch(sim: "Simulator", name: str, field: str = "") -> Obj | None:
+    """The object behind an id, found by its prefix or by the field that holds it."""
+    by_field = _BY_FIELD.get(field)
+    if by_field and (found := sim.store.get(by_field, name)):
+        return found
+    for prefix, kind in _BY_PREFIX.items():
+        if name.startswith(prefix):
+            return sim.store.get(kind, name)
+    return None
+
+
+def _copy(sim: "Simulator", value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copy(sim, inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("object")
+    if kind == "list":
+        data = value["data"]
+        shown = {key: inner for key, inner in value.items() if key not in ("data", "_")}
+        shown["data"] = [_copy(sim, inner) for inner in data[:_SHOWN_IN_LISTS]]
+        shown["has_more"] = bool(value.get("has_more")) or len(data) > _SHOWN_IN_LISTS
+        return shown
+    copied: Obj = {}
+    for key, inner in value.items():
+        if key == "_":
+            continue
+        if isinstance(inner, str) and (kind, key) in _EMBEDDED:
+            whole = fetch(sim, inner, key)
+            copied[key] = _copy(sim, whole) if whole is not None else inner
+        else:
+            copied[key] = _copy(sim, inner)
+    return copied
+
+
+def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
+    if isinstance(shown, list):
+        for inner in shown:
+            _open(sim, inner, parts, path)
+        return
+    if not isinstance(shown, dict):
+        return
+    head, rest = parts[0], parts[1:]
+    kind = str(shown.get("object"))
+    if head not in shown and (kind, head) in _GROWN:
+        real = sim.store.get(kind, shown.get("id"))
+        shown[head] = _copy_full(sim, _GROWN[kind, head](sim, real if real is not None else shown))
+    value = shown.get(head)
+    if isinstance(value, str):
+        whole = fetch(sim, value, head)
+        if (
+            whole is None
+            and not rest
+            and head not in _BY_FIELD
+            and not any(map(value.startswith, _BY_PREFIX))
+        ):
+            raise invalid(f"This property cannot be expanded ({path}).", param="expand")
+        value = shown[head] = snapshot(sim, whole) if whole is not None else value
+    elif isinstance(value, list):
+        opened = [fetch(sim, item, head) if isinstance(item, str) else None for item in value]
+        value = shown[head] = [
+            snapshot(sim, whole) if whole is not None else old
+            for whole, old in zip(opened, value, strict=True)
+        ]
+    elif value is None and head not in shown and kind != "list":
+        if not _is_declared(kind, head):
+            raise invalid(f"This property cannot be expanded ({path}).", param="expand")
+    if rest:
+        _open(sim, value, rest, path)
+
+
+def _copy_full(sim: "Simulator", value: Any) -> Any:
+    if isinstance(value, dict) and value.get("object") == "list":
+        return {**value, "data": [_copy(sim, inner) for inner in value["data"]]}
+    return _copy(sim, value)
+
+
+def _is_declared(kind: str, field: str) -> bool:
+    return (kind, field) in _GROWN or field in ("data", "default_payment_method", "test_clock", "schedule")
