@@ -50,7 +50,10 @@ def invite(request: AccountRequest) -> HttpResponse:
             None, f"{members.INVITATIONS_PER_HOUR} invitations in an hour is the most. Try again later."
         )
     except members.PersonalAccount:
-        form.add_error(None, "A personal account has one member. Open an organization to work with others.")
+        messages.error(
+            request, "A personal account has one member. Open an organization to work with others."
+        )
+        return redirect("accounts:members")
     except members.NotAllowed as error:
         raise PermissionDenied from error
     else:

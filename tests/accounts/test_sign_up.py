@@ -86,7 +86,9 @@ def test_a_line_break_in_my_name_goes_nowhere(client, db):
 def test_i_reset_a_forgotten_password_by_the_link_in_the_letter(client, alice, link_in_the_letter):
     client.post("/login/password/reset/", {"email": alice.email})
     form = client.get(link_in_the_letter(), follow=True)
-    client.post(form.redirect_chain[-1][0], {"password1": "another good phrase", "password2": "another good phrase"})
+    client.post(
+        form.redirect_chain[-1][0], {"password1": "another good phrase", "password2": "another good phrase"}
+    )
 
     fresh = Client()
     log_in(fresh, alice, password="another good phrase")
@@ -127,4 +129,3 @@ def test_guessing_passwords_is_stopped(alice):
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
         log_in(client, alice)
         assert client.get("/profile/").status_code == 200
-

@@ -1,0 +1,138 @@
+"""Acting for one account or another, and keeping each one's settings."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import Account, Member, User
+from tests import factories
+from tests.accounts.conftest import acting_for
+
+
+def test_i_start_in_my_personal_account_and_switch_to_the_organization(as_alice, account):
+    assert 'value="Alice"' in as_alice.get("/account/").content.decode()
+
+    page = as_alice.post("/account/switch/", {"account": str(account.pk), "next": "/account/"}, follow=True)
+
+    assert page.redirect_chain == [("/account/", 302)]
+    assert 'value="Alice &amp; Co"' in page.content.decode()
+    assert 'value="Alice &amp; Co"' in as_alice.get("/account/").content.decode()
+
+
+def test_i_cannot_switch_to_an_account_that_is_not_mine(as_charlie, account):
+    for wanted in (str(account.pk), "nonsense", "", "00000000-0000-0000-0000-000000000000"):
+        assert as_charlie.post("/account/switch/", {"account": wanted}).status_code == 404
+    assert "Alice" not in as_charlie.get("/account/").content.decode()
+
+
+def test_switching_never_leads_to_another_site(as_alice, account):
+    for evil in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+        answer = as_alice.post("/account/switch/", {"account": str(account.pk), "next": evil})
+        assert answer["Location"] == "/"
+
+
+def test_a_chosen_account_survives_the_next_visit(alice, account):
+    client = acting_for(account, alice)
+
+    assert "Alice &amp; Co" in client.get("/account/").content.decode()
+
+
+def test_an_admin_sets_name_billing_address_and_time_zone(alice, account):
+    acting_for(account, alice).post(
+        "/account/", {"name": "Alice Ltd", "billing_email": "money@alice.example", "timezone": "Europe/Oslo"}
+    )
+
+    account.refresh_from_db()
+    assert (account.name, account.email, account.timezone) == (
+        "Alice Ltd",
+        "money@alice.example",
+        "Europe/Oslo",
+    )
+
+
+def test_a_time_zone_that_does_not_exist_is_refused(alice, account):
+    answer = acting_for(account, alice).post("/account/", {"name": "A", "timezone": "Mars/Olympus"})
+
+    assert answer.status_code == 422
+    assert "<title>Error: " in answer.content.decode()
+    account.refresh_from_db()
+    assert account.timezone == "UTC"
+
+
+def test_fields_that_were_not_on_the_form_change_nothing(alice, account):
+    acting_for(account, alice).post(
+        "/account/", {"name": "A", "timezone": "UTC", "kind": "personal", "person": alice.pk, "id": "1"}
+    )
+
+    account.refresh_from_db()
+    assert (account.kind, account.person) == ("organization", None)
+
+
+def test_a_member_reads_the_settings_and_is_told_who_may_change_them(bob, account):
+    client = acting_for(account, bob)
+
+    assert "Owners and admins can change these" in client.get("/account/").content.decode()
+    answer = client.post("/account/", {"name": "Bob's now", "timezone": "UTC"})
+
+    assert answer.status_code == 403
+    assert "Ask <strong>Alice</strong>: they can do it" in answer.content.decode()
+    account.refresh_from_db()
+    assert account.name == "Alice & Co"
+
+
+def test_a_guest_of_one_organization_still_has_everything_of_their_own(charlie, account):
+    Member.objects.create(account=account, user=charlie, role="guest", joined_at=timezone.now())
+
+    client = acting_for(account, charlie)
+
+    assert "Your role</dt><dd>Guest" in client.get("/account/").content.decode()
+    client.post("/account/switch/", {"account": str(charlie.personal_account.pk)})
+    assert '<button class="btn go" type="submit">Save' in client.get("/account/").content.decode()
+
+
+def test_who_belongs_to_no_account_opens_one(client, db):
+    user = User.objects.create_superuser("root@example.com", factories.PASSWORD)
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+
+    page = client.get("/account/", follow=True)
+    assert "You have no account yet" in page.content.decode()
+    client.post("/account/none/")
+
+    assert Account.objects.get(person=user).name == "root"
+    assert client.get("/account/").status_code == 200
+
+
+def test_a_strangers_visit_ends_at_the_sign_in_page(client, db):
+    for path in ("/account/", "/account/members/", "/profile/", "/organizations/new/"):
+        answer = client.get(path)
+        assert answer.status_code == 302
+        assert answer["Location"] == f"/login/login/?next={path}"
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "{{7*7}}", "‮evil", "x" * 120])
+def test_a_strange_name_is_shown_as_it_was_typed(alice, account, name):
+    client = acting_for(account, alice)
+    client.post("/account/", {"name": name, "timezone": "UTC"})
+
+    page = client.get("/account/members/").content.decode()
+
+    assert "<script>alert" not in page
+    account.refresh_from_db()
+    assert account.name == name
+
+
+def test_a_name_of_ten_thousand_letters_is_refused(alice, account):
+    assert (
+        acting_for(account, alice).post("/account/", {"name": "x" * 10_000, "timezone": "UTC"}).status_code
+        == 422
+    )
+
+
+def test_a_page_asks_twice_who_belongs_where_once_to_check_and_once_for_the_switcher(alice, account):
+    client = acting_for(account, alice)
+
+    with CaptureQueriesContext(connection) as asked:
+        client.get("/organizations/new/")
+
+    assert len([query for query in asked if 'FROM "accounts_member"' in query["sql"]]) <= 2
