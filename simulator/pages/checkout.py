@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simulator.errors import StripeError
 from simulator.hosted import checkout
-from simulator.pages import api, card_form, html, words
+from simulator.pages import api, card_form, html, three_d_secure, words
 from simulator.pages.html import esc
 
 if TYPE_CHECKING:
@@ -14,27 +15,28 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Form = dict[str, str]
+DAY = 86_400
 EXPAND = ("customer", "line_items.data.price.product")
 
 
 def show(door: FrontDoor, session_id: str, given: Form) -> Answer:
     """The form; or, once the session is over, that it is."""
-    try:
-        session = api.get(door.simulator, f"/v1/checkout/sessions/{session_id}", expand=EXPAND)
-    except api.Refused:
+    session = _session(door.simulator, session_id)
+    if session is None:
         return _unknown()
     return _over(session) or _form(door.simulator, session, given, _after_3d_secure(given))
 
 
 def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
-    """Pay. On success 303 to `success_url`; a refusal is shown beside the form, with what to do."""
+    """Pay, or take a promotion code. On success 303 to `success_url`; a refusal is shown beside the form."""
     sim = door.simulator
-    try:
-        session = api.get(sim, f"/v1/checkout/sessions/{session_id}", expand=EXPAND)
-    except api.Refused:
+    session = _session(sim, session_id)
+    if session is None:
         return _unknown()
     if over := _over(session):
         return over
+    if given.get("act") == "apply":
+        return _apply(sim, session, given)
     email = _known_email(session) or given.get("email", "").strip()
     if "@" not in email:
         trouble = html.problem(
@@ -43,24 +45,46 @@ def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
         return _form(sim, session, given, trouble, wrong="email", status=422)
     try:
         card = _card(sim, session, given)
+        outcome = checkout.pay(
+            sim, session_id, card=card, email=email, name=given.get("cardholder", "").strip() or None
+        )
     except card_form.Incomplete as incomplete:
         trouble = html.problem("The card cannot be read.", str(incomplete), field=incomplete.field)
         return _form(sim, session, given, trouble, wrong=incomplete.field, status=422)
-    outcome = checkout.pay(
-        sim,
-        session_id,
-        card=card,
-        email=email,
-        promotion_code=given.get("promotion_code", "").strip() or None,
-    )
+    except StripeError as refused:
+        return _form(sim, session, given, html.problem("That did not work.", refused.message), status=402)
+    except checkout.NotOpen:  # Another tab was quicker.
+        return show(door, session_id, given)
     if outcome.status == "requires_action":
         return html.see_other(f"/3ds/{outcome.intent}")
     if outcome.status == "declined":
         trouble = html.problem(
-            "The payment did not go through.", f"{outcome.message} {_advice(outcome.code)}".strip()
+            "The payment did not go through.", f"{outcome.message} {_advice(outcome.code)}"
         )
         return _form(sim, session, given, trouble, wrong="number", status=402)
     return html.see_other(success_url(session))
+
+
+def _apply(sim: Simulator, session: Json, given: Form) -> Answer:
+    try:
+        checkout.apply_promotion_code(sim, session["id"], given.get("promotion_code", "").strip())
+    except StripeError as refused:
+        trouble = html.problem(
+            "That promotion code does not work.",
+            f"{refused.message} Check how it is written, or go on without it.",
+            field="promotion_code",
+        )
+        return _form(sim, session, given, trouble, wrong="promotion_code", status=422)
+    return html.see_other(f"/c/pay/{session['id']}")
+
+
+def _session(sim: Simulator, session_id: str) -> Json | None:
+    try:
+        found = api.get(sim, f"/v1/checkout/sessions/{session_id}", expand=EXPAND)
+    except api.Refused:
+        return None
+    kept = sim.store.get("checkout.session", session_id) or {}
+    return found | {"trial": (kept.get("_") or {}).get("subscription_data") or {}}
 
 
 def success_url(session: Json) -> str:
@@ -90,10 +114,8 @@ def _over(session: Json) -> Answer | None:
 
 
 def _after_3d_secure(given: Form) -> str:
-    if given.get("authentication") != "failed":
-        return ""
-    sentence = "Your bank could not confirm that it is you. Try again, or use another card."
-    return html.problem("The payment did not go through.", sentence)
+    sentence = three_d_secure.SENTENCES.get(given.get("authentication", ""))
+    return html.problem("The payment did not go through.", sentence) if sentence else ""
 
 
 def _advice(code: str | None) -> str:
@@ -101,17 +123,21 @@ def _advice(code: str | None) -> str:
         "expired_card": "Use a card that is still valid.",
         "incorrect_cvc": "Check the security code and try again.",
         "incorrect_number": "Check the number and try again.",
-        "invalid_promotion_code": "Check the code, or go on without it.",
     }.get(code or "", "Nothing was charged. Try again, or use another card.")
 
 
 def _known_email(session: Json) -> str | None:
     customer = session["customer"] if isinstance(session["customer"], dict) else {}
-    return customer.get("email") or session["customer_email"]
+    known: str | None = customer.get("email") or session["customer_email"]
+    return known
+
+
+def _needs_card(session: Json) -> bool:
+    return bool(session["amount_total"]) or session["payment_method_collection"] != "if_required"
 
 
 def _card(sim: Simulator, session: Json, given: Form) -> dict[str, str | int] | None:
-    if not checkout.needs_card(sim, session["id"]):
+    if not _needs_card(session):
         return None
     if given.get("card") == "saved" and checkout.saved_card(sim, session["id"]) is not None:
         return None
@@ -121,25 +147,19 @@ def _card(sim: Simulator, session: Json, given: Form) -> dict[str, str | int] | 
 def _form(
     sim: Simulator, session: Json, given: Form, trouble: str, *, wrong: str | None = None, status: int = 200
 ) -> Answer:
-    code = given.get("promotion_code", "").strip()
-    quote = checkout.quote(sim, session["id"], promotion_code=code or None)
-    if quote.problem and not trouble:
-        trouble = html.problem("That promotion code does not work.", quote.problem, field="promotion_code")
-        wrong, code = "promotion_code", ""
     body = f"""
 <div class="two">
 <section class="card" aria-labelledby="order"><h1 id="order">{esc(_title(session))}</h1>
-{_summary(session, quote)}
+{_summary(sim, session)}
 {_promotion(session, given, wrong) if session["allow_promotion_codes"] else ""}
 </section>
 <section class="card" aria-labelledby="paying">
-<h2 id="paying">{esc("Payment" if quote.due else "Your details")}</h2>
+<h2 id="paying">{esc("Payment" if session["amount_total"] else "Your details")}</h2>
 {trouble}
 <form method="post" action="/c/pay/{esc(session["id"])}" class="stack" novalidate>
-{f'<input type="hidden" name="promotion_code" value="{esc(code)}">' if code else ""}
 {_email(session, given, wrong)}
 {_paying_with(sim, session, given, wrong)}
-<button class="btn go">{esc(_button(session, quote))}</button>
+<button class="btn go">{esc(_button(session))}</button>
 </form>
 {_back(session)}
 </section>
@@ -156,28 +176,35 @@ def _title(session: Json) -> str:
     return f"Subscribe to {said}" if session["mode"] == "subscription" else f"Pay for {said}"
 
 
-def _summary(session: Json, quote: checkout.Quote) -> str:
+def _summary(sim: Simulator, session: Json) -> str:
     currency = session["currency"]
     rows = []
     for item in session.get("line_items", {}).get("data", []):
         times = f" × {item['quantity']}" if (item["quantity"] or 1) > 1 else ""
         rows.append((f"{item['description']}{times}", words.price(item["price"])))
-    if quote.discount:
-        rows.append((f"Discount ({quote.discount_name})", words.money(-quote.discount, currency)))
-    trial = f'<p class="note">{esc(_trial(quote))}</p>' if quote.trial_days else ""
-    due = ("Due today", words.money(quote.due, currency)) if session["mode"] != "setup" else None
-    return html.receipt(rows, due) + trial
+    if off := (session["total_details"] or {}).get("amount_discount"):
+        rows.append(("Discount", words.money(-off, currency)))
+    due = (
+        ("Due today", words.money(session["amount_total"], currency)) if session["mode"] != "setup" else None
+    )
+    return html.receipt(rows, due) + _trial(sim, session)
 
 
-def _trial(quote: checkout.Quote) -> str:
-    first = words.day(quote.trial_end)
-    return f"{quote.trial_days} days free. The first charge is on {first}, unless you cancel before."
+def _trial(sim: Simulator, session: Json) -> str:
+    days, ends = session["trial"].get("trial_days"), session["trial"].get("trial_end")
+    if not days and not ends:
+        return ""
+    first = words.day(ends or sim.clock.now(session) + days * DAY)
+    free = f"{days} days free" if days else f"Free until {first}"
+    return f'<p class="note">{esc(free)}. The first charge is on {esc(first)}, unless you cancel before.</p>'
 
 
 def _promotion(session: Json, given: Form, wrong: str | None) -> str:
-    blame = ' aria-invalid="true"' if wrong == "promotion_code" else ""
-    return f"""
-<form method="get" action="/c/pay/{esc(session["id"])}"><label for="promotion_code">Promotion code</label>
+    blame = ' aria-invalid="true" aria-describedby="trouble"' if wrong == "promotion_code" else ""
+    applied = '<p role="status">Your promotion code is applied.</p>' if session["discounts"] else ""
+    return f"""{applied}
+<form method="post" action="/c/pay/{esc(session["id"])}"><input type="hidden" name="act" value="apply">
+<label for="promotion_code">Promotion code</label>
 <div class="row"><input class="in" id="promotion_code" name="promotion_code" autocomplete="off"
  value="{esc(given.get("promotion_code"))}"{blame}><button class="btn">Apply</button></div></form>"""
 
@@ -193,7 +220,7 @@ def _email(session: Json, given: Form, wrong: str | None) -> str:
 
 
 def _paying_with(sim: Simulator, session: Json, given: Form, wrong: str | None) -> str:
-    if not checkout.needs_card(sim, session["id"]):
+    if not _needs_card(session):
         return '<p class="soft">No card is needed now.</p>'
     saved = checkout.saved_card(sim, session["id"])
     if saved is None:
@@ -209,14 +236,14 @@ def _paying_with(sim: Simulator, session: Json, given: Form, wrong: str | None) 
     )
 
 
-def _button(session: Json, quote: checkout.Quote) -> str:
+def _button(session: Json) -> str:
     if session["mode"] == "setup":
         return "Save card"
-    if quote.trial_days:
+    if session["trial"].get("trial_days") or session["trial"].get("trial_end"):
         return "Start trial"
-    if not quote.due:
+    if not session["amount_total"]:
         return "Subscribe" if session["mode"] == "subscription" else "Complete order"
-    return f"Pay {words.money(quote.due, session['currency'])}"
+    return f"Pay {words.money(session['amount_total'], session['currency'])}"
 
 
 def _back(session: Json) -> str:

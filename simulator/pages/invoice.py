@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.hosted import invoices
-from simulator.pages import api, card_form, html, words
+from simulator.hosted import checkout, invoices
+from simulator.pages import api, card_form, html, three_d_secure, words
 from simulator.pages.html import esc
 from simulator.pages.pdf import one_page
 
@@ -18,10 +18,8 @@ Json = dict[str, Any]
 
 def show(door: FrontDoor, invoice_id: str, given: dict[str, str]) -> Answer:
     """The invoice, with a card form while it is open."""
-    trouble = ""
-    if given.get("authentication") == "failed":
-        sentence = "Your bank could not confirm that it is you. Try again, or use another card."
-        trouble = html.problem("The payment did not go through.", sentence)
+    sentence = three_d_secure.SENTENCES.get(given.get("authentication", ""))
+    trouble = html.problem("The payment did not go through.", sentence) if sentence else ""
     return _page(door, invoice_id, given, trouble)
 
 
@@ -35,7 +33,10 @@ def submit(door: FrontDoor, invoice_id: str, given: dict[str, str]) -> Answer:
     except card_form.Incomplete as incomplete:
         trouble = html.problem("The card cannot be read.", str(incomplete), field=incomplete.field)
         return _page(door, invoice_id, given, trouble, wrong=incomplete.field, status=422)
-    outcome = invoices.pay_hosted(door.simulator, invoice_id, card=card)
+    try:
+        outcome = invoices.pay_hosted(door.simulator, invoice_id, card=card)
+    except checkout.NotOpen:  # Another tab was quicker.
+        return html.see_other(f"/i/{invoice_id}")
     if outcome.status == "requires_action":
         return html.see_other(f"/3ds/{outcome.intent}")
     if outcome.status == "declined":

@@ -43,8 +43,9 @@ def show(door: FrontDoor, session_id: str, given: Form) -> Answer:
 def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
     """Cancel, resume, or change the card; then the portal again, or where the flow leads."""
     sim = door.simulator
-    session = portal.find(sim, session_id)
-    if session is None:
+    try:
+        session = portal.need(sim, session_id)
+    except StripeError:
         return _unknown()
     act, subscription = given.get("act"), given.get("subscription", "")
     try:
@@ -55,14 +56,18 @@ def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
             portal.resume(sim, session_id, subscription)
             return _done(session, session_id, "resumed")
         if act == "card":
-            portal.change_card(sim, session_id, card_form.read(given).as_card())
+            outcome = portal.change_card(sim, session_id, card_form.read(given).as_card())
+            if outcome.status == "declined":
+                sentence = f"{outcome.message} The card you had stays. Use another one."
+                trouble = html.problem("The card was not saved.", sentence)
+                return _page(sim, session_id, given | {"card": "1"}, trouble, wrong="number", status=402)
             return _done(session, session_id, "card")
     except card_form.Incomplete as incomplete:
         trouble = html.problem("The card cannot be read.", str(incomplete), field=incomplete.field)
         return _page(sim, session_id, given | {"card": "1"}, trouble, wrong=incomplete.field, status=422)
     except StripeError as refused:
         trouble = html.problem("That did not work.", refused.message)
-        return _page(sim, session_id, given | {"card": "1" if act == "card" else ""}, trouble, status=402)
+        return _page(sim, session_id, given | {"done": " "}, trouble, status=402)
     return html.message("There is no such button", "Go back to the portal.", status=404)
 
 
@@ -74,8 +79,9 @@ def _done(session: Json, session_id: str, what: str) -> Answer:
 def _page(
     sim: Simulator, session_id: str, given: Form, trouble: str, *, wrong: str | None = None, status: int = 200
 ) -> Answer:
-    session = portal.find(sim, session_id)
-    if session is None:
+    try:
+        session = portal.need(sim, session_id)
+    except StripeError:
         return _unknown()
     step = _step(session, given)
     if step == "cancel":
@@ -120,7 +126,8 @@ def _overview(sim: Simulator, session: Json) -> str:
     )
     live = [it for it in found["data"] if it["status"] not in ("canceled", "incomplete_expired")]
     cards = (
-        "".join(_subscription(session, it) for it in live) or '<p class="card">You have no subscription.</p>'
+        "".join(_subscription(sim, session, it) for it in live)
+        or '<p class="card">You have no subscription.</p>'
     )
     method = customer["invoice_settings"]["default_payment_method"]
     return f"""<h1>Your subscription</h1>{cards}
@@ -132,7 +139,7 @@ def _overview(sim: Simulator, session: Json) -> str:
 DEFAULT_CARD = "invoice_settings.default_payment_method"
 
 
-def _subscription(session: Json, found: Json) -> str:
+def _subscription(sim: Simulator, session: Json, found: Json) -> str:
     rows = [
         (f"{item['price']['product']['name']}{_times(item)}", words.price(item["price"]))
         for item in found["items"]["data"]
@@ -150,8 +157,10 @@ def _subscription(session: Json, found: Json) -> str:
             subscription=found["id"],
         )
     else:
+        may = portal.configuration(sim, session["id"])["features"]["subscription_cancel"]["enabled"]
         said = f"The trial ends on {when}." if found["status"] == "trialing" else f"Renews on {when}."
-        lever = f'<p><a class="btn end" href="?cancel={esc(found["id"])}">Cancel subscription</a></p>'
+        link = f'<p><a class="btn end" href="?cancel={esc(found["id"])}">Cancel subscription</a></p>'
+        lever = link if may else ""
     return (
         '<section class="card"><p class="row">'
         f'<span class="tag">{esc(found["status"].replace("_", " "))}</span>'

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from simulator.pages import home, html
+from simulator.pages import checkout, home, html, invoice, portal, three_d_secure
 
 if TYPE_CHECKING:
     from simulator.core import Answer
@@ -19,6 +19,15 @@ Shown = Callable[["FrontDoor", str, Form], "Answer"]
 ROUTES: tuple[tuple[str, str, Shown], ...] = (
     ("GET", r"/", home.show),
     ("POST", r"/(press/[a-z_]+)", home.press),
+    ("GET", r"/c/pay/(cs_\w+)", checkout.show),
+    ("POST", r"/c/pay/(cs_\w+)", checkout.submit),
+    ("GET", r"/3ds/(\w+)", three_d_secure.show),
+    ("POST", r"/3ds/(\w+)", three_d_secure.submit),
+    ("GET", r"/p/session/(bps_\w+)", portal.show),
+    ("POST", r"/p/session/(bps_\w+)", portal.submit),
+    ("GET", r"/i/(in_\w+)", invoice.show),
+    ("POST", r"/i/(in_\w+)", invoice.submit),
+    ("GET", r"/i/(in_\w+)/pdf", invoice.pdf),
 )
 
 
