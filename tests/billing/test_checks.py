@@ -137,6 +137,7 @@ def test_the_check_command_lists_the_price_lists_mistakes_by_key(settings, tmp_p
 
 
 def test_without_a_key_a_developer_is_warned_but_may_go_on(settings):
+    settings.DEBUG = True
     settings.STRIPE_SECRET_KEY = ""
     told = StringIO()
 
