@@ -66,7 +66,9 @@ def test_of_400_at_once_exactly_the_100_of_the_plan_are_granted(
     assert_books_agree(account)
 
 
-def test_acts_of_several_units_never_overshoot(account: Account, generate: Any, early_lock_release: str) -> None:
+def test_acts_of_several_units_never_overshoot(
+    account: Account, generate: Any, early_lock_release: str
+) -> None:
     subscribe(account, "hundred", anchor=NOON)
 
     found = at_once(lambda number: Counter(outcome(lambda: generate(7)) for _ in range(3)))
@@ -87,10 +89,14 @@ def test_the_same_key_from_everywhere_at_once_counts_once(
     assert_books_agree(account)
 
 
-def test_the_same_key_for_two_features_at_once_counts_for_one_of_them(account: Account, generate: Any) -> None:
+def test_the_same_key_for_two_features_at_once_counts_for_one_of_them(
+    account: Account, generate: Any
+) -> None:
     found = Counter(
         at_once(
-            lambda number: outcome(lambda: generate(feature=("generations", "queries")[number % 2], key="job"))
+            lambda number: outcome(
+                lambda: generate(feature=("generations", "queries")[number % 2], key="job")
+            )
         )
     )
 
@@ -138,7 +144,9 @@ def test_a_metered_act_and_its_outbox_row_come_together(account: Account, genera
     assert sum(sent.values()) == sum(range(1, THREADS + 1))
 
 
-def test_early_lock_release_keeps_out_of_the_callers_transaction(account: Account, generate: Any, settings: Any) -> None:
+def test_early_lock_release_keeps_out_of_the_callers_transaction(
+    account: Account, generate: Any, settings: Any
+) -> None:
     settings.METERING_EARLY_LOCK_RELEASE = "on"
 
     with transaction.atomic(), connection.cursor() as cursor:
@@ -149,7 +157,9 @@ def test_early_lock_release_keeps_out_of_the_callers_transaction(account: Accoun
     assert generate().used == 2
 
 
-def test_a_hot_account_is_answered_only_after_the_barrier(account: Account, generate: Any, settings: Any) -> None:
+def test_a_hot_account_is_answered_only_after_the_barrier(
+    account: Account, generate: Any, settings: Any
+) -> None:
     settings.METERING_EARLY_LOCK_RELEASE = "on"
     generate()
     with connection.cursor() as cursor:
@@ -172,7 +182,10 @@ def test_the_function_answers_as_the_reference_does(seed: int, alice: Any) -> No
     for step in range(60):
         now += dice.choice([timedelta(0), timedelta(hours=5), timedelta(days=9)])
         if dice.random() < 0.15:
-            plan, anchor = dice.choice(["pro", "hundred", "payg", "boundless"]), now - timedelta(days=dice.randrange(40))
+            plan, anchor = (
+                dice.choice(["pro", "hundred", "payg", "boundless"]),
+                now - timedelta(days=dice.randrange(40)),
+            )
             for account in (by_function, by_reference):
                 subscribe(account, plan, anchor=anchor, stripe_subscription_id=f"sub_{step}_{account.pk.hex}")
         feature = dice.choice(["generations", "queries", "tokens"])
@@ -186,11 +199,15 @@ def test_the_function_answers_as_the_reference_does(seed: int, alice: Any) -> No
         assert answers[0] == answers[1]
     assert_books_agree(by_function)
     assert_books_agree(by_reference)
-    events = MeterEvent.objects.order_by("id").values_list("units", "occurred_at", "event_name", "next_attempt_at")
+    events = MeterEvent.objects.order_by("id").values_list(
+        "units", "occurred_at", "event_name", "next_attempt_at"
+    )
     assert list(events.filter(account=by_function)) == list(events.filter(account=by_reference))
 
 
-def _life(account: Account, way: Callable[[Ask], Attempt], feature: str, units: int, key: str, now: Any) -> Any:
+def _life(
+    account: Account, way: Callable[[Ask], Attempt], feature: str, units: int, key: str, now: Any
+) -> Any:
     from billing import catalog
 
     plan_list = catalog.current()

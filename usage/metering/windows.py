@@ -187,4 +187,4 @@ def _open_at(account: Account, feature: str, now: datetime) -> models.QuerySet[U
 
 def upgrade_url() -> str:
     """Where more can be bought; absolute, for callers that have no page of ours open."""
-    return settings.BASE_URL + reverse("billing:pricing")
+    return f"{settings.BASE_URL}{reverse('billing:pricing')}"

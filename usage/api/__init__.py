@@ -1,0 +1,5 @@
+"""The HTTP API below /api/v1/, for products that live beside this project and for pages inside it."""
+
+from usage.api.routes import api
+
+__all__ = ["api"]

@@ -1,0 +1,70 @@
+"""What is left, wherever a page wants to say it: in the header, and as bars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.template.context import Context
+
+from accounts.models import Account
+from billing import catalog, clock
+from billing.catalog import Feature
+from usage import metering
+from usage.metering import Balance
+
+register = template.Library()
+
+WARN_AT = 80
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A balance in words. `comes_back_at` is in the account's zone; None for what has no limit."""
+
+    feature: Feature
+    balance: Balance
+    comes_back_at: datetime
+    is_daily: bool
+
+    @property
+    def tone(self) -> str:
+        percent = self.balance.percent or 0
+        return "bad" if percent >= 100 else "warn" if percent >= WARN_AT else ""
+
+    @property
+    def of(self) -> str:
+        return "unlimited" if self.balance.limit is None else f"{self.balance.limit:,}"
+
+
+@register.inclusion_tag("usage/_bars.html")
+def usage_bars(account: Account) -> dict[str, Any]:
+    """{% usage_bars request.account %}: used, limit, percent and when it comes back, for all that is counted."""
+    return {"bars": _bars(account)}
+
+
+@register.simple_tag(takes_context=True)
+def balance_in_header(context: Context) -> Bar | None:
+    """{% balance_in_header as bar %}: the first countable thing of the price list that this account is granted."""
+    request = context.get("request")
+    account = getattr(request, "account", None)
+    if account is None:
+        return None
+    return next(iter(_bars(account)), None)
+
+
+def _bars(account: Account) -> list[Bar]:
+    features = catalog.current().features
+    zone = ZoneInfo(account.timezone)
+    return [
+        Bar(
+            feature=features[balance.feature],
+            balance=balance,
+            comes_back_at=balance.period_end.astimezone(zone),
+            is_daily=(balance.period_end - balance.period_start).days <= 1,
+        )
+        for balance in metering.balances(account, now=clock.now(account))
+    ]
