@@ -66,8 +66,9 @@ def render(sim: "Simulator", obj: Obj, expand: list[str]) -> Obj:
     for path in expand:
         if not isinstance(path, str):
             raise invalid("Invalid string: expand must be a list of strings", param="expand")
-        if path.count(".") > 4:
-            raise invalid("You cannot expand more than 4 levels of a property.", param="expand")
+        if path.count(".") > 3:
+            words = f"You cannot expand more than 4 levels of a property. Property: {path}"
+            raise invalid(words, param="expand")
         _open(sim, shown, path.split("."), path)
     return shown
 
@@ -112,8 +113,8 @@ def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
         for inner in shown:
             _open(sim, inner, parts, path)
         return
-    if not isinstance(shown, dict):
-        return
+    if not isinstance(shown, dict) or shown.get("deleted"):
+        return  # what is left of a deleted object has nothing to open, and asking is no mistake
     head, rest = parts[0], parts[1:]
     kind = str(shown.get("object"))
     if head not in shown and (kind, head) in _GROWN:
