@@ -62,7 +62,7 @@ def record(letters: Sequence[WebhookEvent], outcome: Outcome, *, now: datetime) 
                 pk=letter.pk, claim_token=letter.claim_token, state__in=WebhookEvent.WAITING
             ).update(**changes, claim_expires_at=None)
             if not still_ours:
-                log.warning("letter_claim_lost", event=letter.stripe_event_id)
+                log.warning("letter_claim_lost", letter=letter.stripe_event_id)
             elif changes.get("state") == WebhookEvent.State.DEAD:
                 _tell_of_the_dead(letter, str(changes["last_error"]), now=now)
     log.info(

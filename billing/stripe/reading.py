@@ -52,7 +52,15 @@ def read(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
             case None:
                 return Ignored("type")
     except Exception as error:  # one letter's trouble must not stop the others
-        log.warning("letter_not_read", event=letters[0].stripe_event_id, type=letters[0].type, exc_info=True)
+        # Stripe being away needs no traceback; everything else is a mistake of ours and does.
+        unexpected = not isinstance(error, gateway.StripeError)
+        log.warning(
+            "letter_not_read",
+            letter=letters[0].stripe_event_id,
+            type=letters[0].type,
+            error=type(error).__name__,
+            exc_info=unexpected,
+        )
         # A lost database connection would otherwise fail every letter after this one.
         connection.close_if_unusable_or_obsolete()
         return Failed(f"{type(error).__name__}: {error}")
