@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from babel.numbers import format_currency
 
-from billing.catalog import Price
+from billing.catalog import Feature, Price
 
 LOCALE = "en_US"
+NO_BREAK_SPACE = "\u00a0"
 # How Stripe counts each currency; all others have cents: https://docs.stripe.com/currencies#zero-decimal
 # UGX and ISK have no cents in life, but Stripe counts them in hundredths.
 ZERO_DECIMAL = frozenset(
@@ -31,12 +33,16 @@ def decimal(amount: int, currency: str) -> Decimal:
 def text(amount: int, currency: str, *, locale: str = LOCALE, short: bool = False) -> str:
     """An amount in minor units, for people. `short` leaves out cents that are zero: "$29" for 2900 usd."""
     value = decimal(amount, currency)
-    code = currency.upper()
-    if short and value == value.to_integral_value():
-        whole: str = format_currency(value, code, format="¤#,##0", locale=locale, currency_digits=False)
-        return whole
-    written: str = format_currency(value, code, locale=locale)
-    return written
+    is_whole = short and value == value.to_integral_value()
+    written = format_currency(
+        value,
+        currency.upper(),
+        format="¤#,##0" if is_whole else None,
+        locale=locale,
+        currency_digits=not is_whole,
+    )
+    # A currency without a sign of its own is written by its code, which needs a space (CLDR's currency spacing).
+    return re.sub(r"(?<=[A-Z])(?=\d)", NO_BREAK_SPACE, written)
 
 
 def price_phrase(price: Price) -> str:
@@ -50,3 +56,22 @@ def price_phrase(price: Price) -> str:
 def period_phrase(price: Price) -> str:
     """How often: "month", "year", "3 months"."""
     return price.interval if price.interval_count == 1 else f"{price.interval_count} {price.interval}s"
+
+
+def quantity(number: int | None, feature: Feature) -> str:
+    """So many of a feature: "1 project", "1,000 runs", "10 GB", "unlimited" (None)."""
+    if number is None:
+        return "unlimited"
+    if feature.is_bytes:
+        return size(number)
+    return f"{number:,} {feature.unit_one if number == 1 else feature.unit_many}"
+
+
+def size(number: int) -> str:
+    """Bytes for people, in steps of 1,024: "10 GB", "1.5 MB", "512 bytes"."""
+    amount, unit = float(number), "bytes"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:,.1f}".removesuffix(".0") + f" {unit}"

@@ -11,7 +11,7 @@ from billing.catalog import Catalog
 from billing.stripe.catalog_push import meters, portal, prices, products
 from billing.stripe.catalog_push.diff import CannotPush, Change
 
-__all__ = ["CannotPush", "Change", "changes", "portal_id"]
+__all__ = ["CannotPush", "Change", "changes"]
 
 
 def changes(catalog: Catalog) -> list[Change]:
@@ -29,9 +29,3 @@ def changes(catalog: Catalog) -> list[Change]:
         *products.left_over(catalog, there),
         *portal.changes(catalog),
     ]
-
-
-def portal_id(catalog: Catalog) -> str | None:
-    """The configuration to open the portal with; None before the first push. Raises gateway.StripeError."""
-    there = portal.at_stripe(catalog)
-    return there["id"] if there else None
