@@ -40,6 +40,8 @@ __all__ = [
 # How long a session lives
 # (https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at).
 SESSION_LIFE = timedelta(hours=24)
+# More than this is a matter for sales, and Stripe's own largest amount is not far.
+MOST_SEATS = 10_000
 # A session that is about to expire is no use to somebody who is about to look for their card.
 WORTH_RETURNING = timedelta(minutes=15)
 
@@ -132,6 +134,11 @@ def _check_offer(plan: Plan, price: Price, quantity: int, account: Account) -> N
             top = f" to {plan.seats.max}" if plan.seats.max is not None else " or more"
             raise BadQuantity(
                 f"{plan.name} comes with {plan.seats.min}{top} seats. Choose a number of seats in between."
+            )
+        if quantity > MOST_SEATS:
+            sales = catalog.current().company.sales_email or catalog.current().company.support_email
+            raise BadQuantity(
+                f"For more than {MOST_SEATS:,} seats write to {sales}: there is a better price."
             )
     elif quantity != 1:
         raise BadQuantity(f"{plan.name} is sold once per account, not by the seat.")

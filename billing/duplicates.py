@@ -25,7 +25,9 @@ def resolve(truth: Truth, *, account: Account, held: Held) -> bool:
     What is to be ended is written down first, so that a crash between the cancellation and the refund is made
     good by the next sync. Raises LeaseLost and the gateway's errors.
     """
-    surplus = sorted(truth.live(), key=_worth)[1:]
+    # Stripe lists the newest first; turned round, those made in the same second stay in the order they were
+    # made.
+    surplus = sorted(reversed(truth.live()), key=_worth)[1:]
     for subscription in surplus:
         _write_down(subscription, account=account, held=held)
     owed = list(Effect.objects.filter(account=account, kind=KIND, done_at__isnull=True).order_by("pk"))
@@ -34,10 +36,10 @@ def resolve(truth: Truth, *, account: Account, held: Held) -> bool:
     return bool(owed)
 
 
-def _worth(subscription: dict[str, Any]) -> tuple[int, int, str]:
+def _worth(subscription: dict[str, Any]) -> tuple[int, int]:
     status = subscription["status"]
     rank = WORTH.index(status) if status in WORTH else len(WORTH)
-    return rank, subscription["created"], subscription["id"]
+    return rank, subscription["created"]
 
 
 def _write_down(subscription: dict[str, Any], *, account: Account, held: Held) -> None:

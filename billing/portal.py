@@ -11,12 +11,12 @@ from django.conf import settings
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import Account
-from billing import customers, lease
+from billing import catalog, customers, lease
 from billing.models import Customer, Subscription
 from billing.stripe import gateway
 
-# Written by `sync_catalog` on the portal configuration it keeps.
-CONFIGURATION_MARK = "tallyhouse"
+# Written by `sync_catalog` on the portal configuration it keeps for each catalog.
+CATALOG_KEY = "tallyhouse_catalog"
 PATIENCE_SECONDS = 5.0
 
 
@@ -53,7 +53,7 @@ def open_portal(*, account: Account, return_path: str, flow: str | None = None) 
 def _configuration() -> str:
     """The one `sync_catalog` made; without it Stripe takes the account's default."""
     for configuration in gateway.pages("/v1/billing_portal/configurations", {"active": True}):
-        if any(key.startswith(CONFIGURATION_MARK) for key in configuration.get("metadata") or {}):
+        if (configuration.get("metadata") or {}).get(CATALOG_KEY) == catalog.current().key:
             return str(configuration["id"])
     return ""
 
