@@ -44,8 +44,9 @@ def _start_all(household: Household, python: str, where: Place, *, web: int) -> 
     """Everything up and answering; what the start-up command said, for the person to read."""
     if "SIMULATOR_PORT" in household.environment:
         household.start("simulator", [python, "-m", "simulator"])
-    said = household.run("start-up", [python, "manage.py", "start_up"])
+    # The web process imports while the tables are made; its address is told to nobody before all is ready.
     household.start("web", _web(python, web))
+    said = household.run("start-up", [python, "manage.py", "start_up"])
     household.start("worker", _worker(python, where))
     _wait_until_ready(household, web)
     return said
@@ -87,7 +88,7 @@ def _web(python: str, port: int) -> list[str]:
         "--blocking-threads",
         "8",
         "--log-level",
-        "warning",
+        "error",
         "config.wsgi:application",
     ]
 

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from io import StringIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connection
 
+from accounts import demo
 from config import schema_load
 
 STRIPE = "https://api.stripe.com"
@@ -36,7 +38,9 @@ class Command(BaseCommand):
             _wait_for_the_stand_in()
             call_command("sync_catalog", verbosity=0)
         if settings.DEMO:
-            call_command("seed_demo", stdout=self.stdout)
+            call_command("seed_demo", stdout=StringIO())
+            for name, role in ((demo.OWNER, "owner"), (demo.OTHERS[1], "member"), (demo.STAFF, "our staff")):
+                self.stdout.write(f"Sign in as {name[0]} ({role}), password {demo.PASSWORD}")
 
 
 def _wait_for_the_stand_in() -> None:
