@@ -19,6 +19,10 @@ app.conf.beat_schedule = {
     "Stripe's letters are read": {"task": "billing.tasks.read_letters", "schedule": 20.0},
     "accounts left in the middle of a sync are synced": {"task": "billing.tasks.sync_owed", "schedule": 60.0},
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
+    "metered units reach Stripe well before the invoice closes": {
+        "task": "usage.tasks.deliver_meter_events",
+        "schedule": 15.0,
+    },
 }
 
 
