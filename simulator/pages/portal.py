@@ -117,14 +117,9 @@ def _step(session: Json, given: Form) -> str:
 
 def _overview(sim: Simulator, session: Json) -> str:
     customer = api.get(sim, f"/v1/customers/{session['customer']}", expand=(DEFAULT_CARD,))
-    found = api.get(
-        sim,
-        "/v1/subscriptions",
-        customer=session["customer"],
-        status="all",
-        expand=("data.items.data.price.product",),
-    )
-    live = [it for it in found["data"] if it["status"] not in ("canceled", "incomplete_expired")]
+    found = api.get(sim, "/v1/subscriptions", customer=session["customer"], status="all")["data"]
+    ids = [it["id"] for it in found if it["status"] not in ("canceled", "incomplete_expired")]
+    live = [api.get(sim, f"/v1/subscriptions/{name}", expand=("items.data.price.product",)) for name in ids]
     cards = (
         "".join(_subscription(sim, session, it) for it in live)
         or '<p class="card">You have no subscription.</p>'
