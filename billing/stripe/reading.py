@@ -12,9 +12,9 @@ from django.db import connection
 from django.db.models import Q
 
 from accounts.models import Account
-from billing import alerts, subscriptions
+from billing import alerts, lease, subscriptions
 from billing.models import Customer, Payment, WebhookEvent
-from billing.stripe import gateway
+from billing.stripe import disputes, gateway
 from billing.stripe.letters import Meaning, meaning
 from billing.stripe.outcomes import Failed, Ignored, Outcome, Processed, PutOff
 
@@ -135,22 +135,26 @@ def _follow_clock(letter: WebhookEvent) -> Outcome:
 
 
 def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
-    """A dispute names no customer, so its charge is asked for. What it does to access, sync projects."""
     try:
-        dispute = gateway.get(f"/v1/disputes/{letter.object_id}")
-        charge = gateway.get(f"/v1/charges/{dispute['charge']}")
+        dispute, customer_id = disputes.find(letter.object_id)
     except gateway.NotFound:
         return Ignored("gone")
-    account = _account_with(charge["customer"] or "")
+    account = _account_with(customer_id)
     alerts.raise_alert(
         key=f"dispute:{dispute['id']}:{dispute['status']}",
         kind="dispute",
-        message=f"The payment {charge['id']} is disputed ({dispute['reason']}, now: {dispute['status']}). "
-        "Answer it in the Stripe Dashboard before its due date; do not refund it besides.",
+        message=f"The payment {dispute['charge']['id']} is disputed ({dispute['reason']}, now: "
+        f"{dispute['status']}). Answer it in the Stripe Dashboard before it is due; do not refund it besides.",
         account=account,
         now=now,
     )
-    return _sync(account, reason=letter.type) if account else Ignored("unknown_customer")
+    if account is None:
+        return Ignored("unknown_customer")
+    try:
+        disputes.follow(account, customer_id)
+    except (lease.LeaseTaken, lease.LeaseLost):
+        return PutOff()
+    return _sync(account, reason=letter.type)
 
 
 def _tell_of_meter_error(letter: WebhookEvent, *, now: datetime) -> Outcome:

@@ -315,8 +315,28 @@ def test_a_disputed_payment_is_found_by_its_charge_and_told_to_staff(simulator, 
 
     alert = Alert.objects.get(kind="dispute")
     assert alert.account == account
-    assert Customer.objects.get(account=account).dispute_state == "open"
+    ours = Customer.objects.get(account=account)
+    assert ours.dispute_state == "open"
     assert Subscription.objects.get().stripe_subscription_id == bought.id
+
+    dispute = at_stripe().v1.disputes.list().data[0]
+    at_stripe().v1.disputes.close(dispute.id)
+    settle()
+
+    after = Customer.objects.get(account=account)
+    assert after.dispute_state == "lost"
+    assert after.access_version > ours.access_version
+
+
+def test_a_dispute_that_was_won_is_forgotten(simulator, account, settle):
+    buy(account, "hybrid_pro_month", card="pm_card_createDispute")
+    settle()
+    dispute = at_stripe().v1.disputes.list().data[0]
+
+    at_stripe().v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}})
+    settle()
+
+    assert Customer.objects.get(account=account).dispute_state == ""
 
 
 def test_usage_that_stripe_could_not_count_is_told_to_staff(simulator):

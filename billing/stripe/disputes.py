@@ -1,0 +1,54 @@
+"""What a dispute does to an account: the latest is noted on the customer's row, and access decides from
+there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F
+
+from accounts.models import Account
+from billing import lease
+from billing.models import Customer
+from billing.stripe import gateway
+
+# Inquiries (`warning_…`) take no money, and a prevented dispute never was one:
+# https://docs.stripe.com/api/disputes/object#dispute_object-status
+STATES = {"needs_response": "open", "under_review": "open", "lost": "lost"}
+NEWEST_CHARGES = 100
+
+
+def find(dispute_id: str) -> tuple[dict[str, Any], str]:
+    """The dispute, and the customer whose payment it is about ("" for a payment of nobody).
+
+    A dispute does not name its customer, so its charge is asked for. Raises gateway.NotFound.
+    """
+    dispute = gateway.get(f"/v1/disputes/{dispute_id}", {"expand": ["charge"]})
+    return dispute, dispute["charge"].get("customer") or ""
+
+
+def follow(account: Account, customer_id: str) -> None:
+    """Write the state of the latest dispute on the account's row. Raises lease.LeaseTaken, lease.LeaseLost.
+
+    The latest by its own date, whichever letter came last: a late letter about an old dispute changes
+    nothing.
+    """
+    with lease.hold(account=account, purpose="dispute") as held:
+        state = _latest_state(customer_id)
+        with held.committing() as customer:
+            if customer.dispute_state != state:
+                Customer.objects.filter(pk=customer.pk).update(
+                    dispute_state=state, access_version=F("access_version") + 1
+                )
+
+
+def _latest_state(customer_id: str) -> str:
+    charges = gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
+    disputes = [
+        dispute
+        for charge in charges
+        if charge["disputed"]
+        for dispute in gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
+    ]
+    latest = max(disputes, key=lambda dispute: (dispute["created"], dispute["id"]), default=None)
+    return STATES.get(latest["status"], "") if latest else ""
