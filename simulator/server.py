@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import traceback
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
@@ -117,7 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = "GET" if method == "HEAD" else method
-        status, back, content = self.door.handle(asked, address.path, address.query, body, headers)
+        try:
+            status, back, content = self.door.handle(asked, address.path, address.query, body, headers)
+        except Exception as broken:  # A mistake in the simulator: said to the caller, told in full on stderr.
+            traceback.print_exc()
+            status, back, content = _broken(broken)
         if status == 0:
             self.close_connection = True
             return
@@ -161,6 +167,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Silent: `/_sim/requests` is the log."""
+
+
+def _broken(trouble: Exception) -> Answer:
+    said = f"The simulator broke on this call: {type(trouble).__name__}: {trouble}"
+    body = json.dumps({"error": {"type": "api_error", "message": said}}).encode()
+    return 500, {"Content-Type": "application/json"}, body
 
 
 def _plain(status: int, text: str) -> Answer:
