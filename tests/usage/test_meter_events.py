@@ -44,7 +44,13 @@ def wires(settings: Any) -> Iterator[Callable[..., None]]:
     """The connection to Stripe: `wires(cut="after")` lets calls take effect and then hangs up; `wires()` mends it."""
 
     def set_wires(cut: str = "", status: int = 0) -> None:
-        wish = {"path": "/v1/billing/meter_events", "method": "POST", "when": cut, "status": status, "times": 100}
+        wish = {
+            "path": "/v1/billing/meter_events",
+            "method": "POST",
+            "when": cut,
+            "status": status,
+            "times": 100,
+        }
         answer = urllib.request.Request(
             f"{settings.STRIPE_API_BASE}/_sim/failures",
             data=json.dumps(wish).encode(),
@@ -136,7 +142,9 @@ def test_what_certainly_did_not_arrive_may_be_sent_days_later(
     assert meter_events.deliver(now=now + 48 * HOUR) == 1
 
 
-def test_usage_older_than_stripe_takes_is_given_to_a_person(payg: Account, generate: Any, now: datetime) -> None:
+def test_usage_older_than_stripe_takes_is_given_to_a_person(
+    payg: Account, generate: Any, now: datetime
+) -> None:
     subscribe(payg, "payg", anchor=now - timedelta(days=50))
     generate(5, feature="tokens", now=now - timedelta(days=36))
 

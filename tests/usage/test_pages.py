@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Account, Member, User
 from tests.usage.conftest import NOON, opened, subscribe
@@ -52,8 +53,6 @@ def test_the_usage_page_says_what_is_left_and_when_it_comes_back(browser: Client
 
 
 def test_the_bars_are_full_when_everything_is_used(browser: Client, account: Account) -> None:
-    from django.utils import timezone
-
     metering.consume(account=account, feature="generations", units=5, idempotency_key="k", now=timezone.now())
     page = browser.get("/usage/")
 
@@ -62,10 +61,10 @@ def test_the_bars_are_full_when_everything_is_used(browser: Client, account: Acc
 
 
 def test_metered_and_unlimited_are_counted_without_a_limit(browser: Client, account: Account) -> None:
-    subscribe(account, "payg", anchor=NOON)
+    subscribe(account, "payg", anchor=timezone.now())
     assert "0 tokens so far Paid by the token" in seen(browser.get("/usage/"))
 
-    subscribe(account, "boundless", anchor=NOON)
+    subscribe(account, "boundless", anchor=timezone.now())
     assert "Generations 0 of unlimited" in seen(browser.get("/usage/"))
 
 
@@ -134,10 +133,15 @@ def test_the_button_exists_in_the_demo_only(browser: Client, settings: Any) -> N
 
 
 def test_what_was_done_is_listed_in_pages(browser: Client, account: Account, alice: User) -> None:
-    subscribe(account, "pro", anchor=NOON - timedelta(days=2))
+    subscribe(account, "boundless", anchor=NOON - timedelta(days=2))
     for number in range(1, 23):
         metering.consume(
-            account=account, feature="generations", units=number, idempotency_key=str(number), now=NOON, user=alice
+            account=account,
+            feature="generations",
+            units=number,
+            idempotency_key=str(number),
+            now=NOON,
+            user=alice,
         )
 
     first = browser.get("/usage/")
