@@ -1,6 +1,7 @@
 """The pages of the room `accounts`."""
 
 from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
 
 from accounts.views import account, invitations, members
 
@@ -18,5 +19,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("invitations/<str:token>/", invitations.show, name="invitation"),
     path("invitations/<str:token>/accept/", invitations.accept, name="accept"),
     path("organizations/new/", account.new_organization, name="new_organization"),
+    path("login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("profile/", account.profile, name="profile"),
 ]
