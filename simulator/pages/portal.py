@@ -119,12 +119,14 @@ def _overview(sim: Simulator, session: Json) -> str:
     customer = api.get(sim, f"/v1/customers/{session['customer']}", expand=(DEFAULT_CARD,))
     found = api.get(sim, "/v1/subscriptions", customer=session["customer"], status="all")["data"]
     ids = [it["id"] for it in found if it["status"] not in ("canceled", "incomplete_expired")]
-    live = [api.get(sim, f"/v1/subscriptions/{name}", expand=("items.data.price.product",)) for name in ids]
+    live = [api.get(sim, f"/v1/subscriptions/{name}", expand=SHOWN) for name in ids]
     cards = (
         "".join(_subscription(sim, session, it) for it in live)
         or '<p class="card">You have no subscription.</p>'
     )
-    method = customer["invoice_settings"]["default_payment_method"]
+    method = customer["invoice_settings"]["default_payment_method"] or next(
+        (it["default_payment_method"] for it in live if it["default_payment_method"]), None
+    )
     return f"""<h1>Your subscription</h1>{cards}
 <section class="card"><h2>Card</h2><p>{esc(words.card(method))}</p>
 <p><a class="btn" href="?card=1">Change card</a></p></section>
@@ -132,6 +134,7 @@ def _overview(sim: Simulator, session: Json) -> str:
 
 
 DEFAULT_CARD = "invoice_settings.default_payment_method"
+SHOWN = ("items.data.price.product", "default_payment_method")
 
 
 def _subscription(sim: Simulator, session: Json, found: Json) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from simulator.pages import checkout, home, html, invoice, portal, three_d_secure
+from simulator.pages import checkout, home, html, invoice, portal, receipt, three_d_secure
 
 if TYPE_CHECKING:
     from simulator.core import Answer
@@ -28,6 +28,7 @@ ROUTES: tuple[tuple[str, str, Shown], ...] = (
     ("GET", r"/i/(in_\w+)", invoice.show),
     ("POST", r"/i/(in_\w+)", invoice.submit),
     ("GET", r"/i/(in_\w+)/pdf", invoice.pdf),
+    ("GET", r"/receipts/(ch_\w+)", receipt.show),
 )
 
 

@@ -239,6 +239,7 @@ def test_kim_cancels_in_the_portal_says_why_and_takes_it_back(
     kim.open(portal(api, session))
     assert "Pro" in kim.text
     assert "Renews on" in kim.text
+    assert "Visa •••• 4242, 12/2050" in kim.text
     kim.follow("Cancel subscription").press("Cancel subscription", reason="too_expensive")
 
     assert "Your subscription ends with the period you have paid for." in kim.text
@@ -308,6 +309,19 @@ def test_invoices_are_listed_opened_and_printed(api: stripe.StripeClient, kim: V
 
     assert kim.source.startswith("%PDF-1.4")
     assert str(invoice.number) in kim.source
+
+
+def test_the_receipt_of_a_charge_says_what_was_paid_and_what_came_back(
+    api: stripe.StripeClient, kim: Visitor, price: str
+) -> None:
+    session = subscribe(api, kim, price)
+    (charge,) = api.v1.charges.list({"customer": str(session.customer)}).data
+    api.v1.refunds.create({"charge": charge.id, "amount": 900})
+
+    kim.open(charge.receipt_url or "")
+
+    assert "Visa •••• 4242" in kim.text
+    assert "Refunded −$9.00 Paid $20.00" in kim.text
 
 
 def test_an_open_invoice_is_paid_on_its_page(api: stripe.StripeClient, kim: Visitor, price: str) -> None:
