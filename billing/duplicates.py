@@ -27,7 +27,8 @@ def resolve(truth: Truth, *, account: Account, held: Held) -> bool:
     """
     # Stripe lists the newest first; turned round, those made in the same second stay in the order they were
     # made.
-    surplus = sorted(reversed(truth.live()), key=_worth)[1:]
+    oldest_first = truth.live()[::-1]
+    surplus = sorted(oldest_first, key=_worth)[1:]
     for subscription in surplus:
         _write_down(subscription, account=account, held=held)
     owed = list(Effect.objects.filter(account=account, kind=KIND, done_at__isnull=True).order_by("pk"))

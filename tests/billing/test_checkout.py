@@ -146,7 +146,7 @@ def test_a_suspended_account_cannot_buy(shop, account, alice):
     customers.row(account)
     Customer.objects.filter(account=account).update(suspended_at=clock.wall())
 
-    with pytest.raises(checkout.NotForSale, match="help@transformer.example"):
+    with pytest.raises(checkout.NotForSale, match=r"help@transformer\.example"):
         go_to_the_till(account, alice, "hybrid_payg_tokens")
 
 

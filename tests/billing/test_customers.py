@@ -1,0 +1,178 @@
+"""One customer at Stripe per account, whatever is clicked, lost or forgotten on the way."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from billing import customers, lease, subscriptions
+from billing.models import Customer, Subscription
+from billing.stripe import gateway
+from tests.billing.shopping import buy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def make(account) -> Customer:
+    with lease.hold(account=account, purpose="test", wait_seconds=20) as held:
+        return customers.ensure(account=account, held=held)
+
+
+def grow_old(account) -> None:
+    """As if our row had been made so long ago that Stripe may have forgotten its key."""
+    row = Customer.objects.get(pk=account.pk)
+    Customer.objects.filter(pk=account.pk).update(created_at=row.created_at - timedelta(days=3))
+
+
+def forget_keys(simulator) -> None:
+    """What Stripe does with idempotency keys after a day."""
+    with simulator.transaction():
+        for kept in list(simulator.store.all("_idempotency")):
+            simulator.store.remove("_idempotency", kept["id"])
+
+
+def count(simulator, kind="customer") -> int:
+    return len(list(simulator.store.all(kind)))
+
+
+def test_a_customer_carries_the_accounts_id_name_and_address(simulator, account):
+    made = make(account)
+
+    seen = gateway.get(f"/v1/customers/{made.stripe_customer_id}")
+    assert seen["metadata"] == {"tallyhouse_account": str(account.pk)}
+    assert (seen["name"], seen["email"]) == ("Alice & Co", "alice@example.com")
+    assert made.livemode is False
+
+
+def test_asking_again_makes_no_second_one(simulator, account):
+    assert make(account).stripe_customer_id == make(account).stripe_customer_id
+    assert count(simulator) == 1
+
+
+def test_a_crash_between_the_call_and_the_commit_makes_no_second_one(simulator, account):
+    first = make(account).stripe_customer_id
+    Customer.objects.update(stripe_customer_id=None)  # the commit that never came
+
+    assert make(account).stripe_customer_id == first
+    assert count(simulator) == 1
+
+
+def test_a_crash_then_a_new_name_makes_no_second_one(simulator, account):
+    first = make(account).stripe_customer_id
+    Customer.objects.update(stripe_customer_id=None)
+    account.name = "Alice & Daughters"
+    account.save()
+
+    assert make(account).stripe_customer_id == first
+    assert gateway.get(f"/v1/customers/{first}")["name"] == "Alice & Daughters"
+
+
+@pytest.mark.parametrize("on_a_clock", [True, False])
+def test_a_crash_that_is_found_days_later_makes_no_second_one(simulator, account, settings, on_a_clock):
+    settings.STRIPE_TEST_CLOCKS = on_a_clock
+    first = make(account).stripe_customer_id
+    Customer.objects.update(stripe_customer_id=None)
+    grow_old(account)
+    forget_keys(simulator)
+
+    assert make(account).stripe_customer_id == first
+    assert count(simulator) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_call_that_was_cut_off_is_taken_up_again(simulator, account, stripe_fails, when):
+    stripe_fails(method="POST", path="/v1/customers", status=0, when=when, times=1)
+
+    assert make(account).stripe_customer_id
+    assert count(simulator) == 1
+
+
+def test_a_customer_that_came_through_although_we_heard_nothing_is_used(simulator, account, stripe_fails):
+    stripe_fails(method="POST", path="/v1/customers", status=0, when="after", times=3)
+    with pytest.raises(gateway.StripeUnavailable):
+        make(account)
+    assert Customer.objects.get().stripe_customer_id is None
+
+    assert make(account).stripe_customer_id
+    assert count(simulator) == 1
+
+
+def test_a_stranger_with_the_same_address_is_left_alone(simulator, account):
+    gateway.post("/v1/customers", {"email": "alice@example.com"}, idempotency_key="stranger")
+
+    made = make(account)
+
+    assert count(simulator) == 2
+    assert gateway.get(f"/v1/customers/{made.stripe_customer_id}")["metadata"]
+
+
+def test_a_customer_deleted_at_stripe_ends_the_plan_and_makes_room_for_a_new_one(shop, account, alice):
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    gone = Customer.objects.get().stripe_customer_id
+    gateway.delete(f"/v1/customers/{gone}")
+
+    assert subscriptions.sync(account=account, reason="customer.deleted")
+
+    row = Customer.objects.get()
+    assert (row.stripe_customer_id, row.former_stripe_ids, row.card_last4) == (None, [gone], "")
+    ended = Subscription.objects.get()
+    assert (ended.status, ended.is_live) == ("canceled", False)
+    assert ended.ended_at is not None
+
+    again = buy(shop, account, alice, "hybrid_team_month", 2)
+
+    assert Customer.objects.get().stripe_customer_id not in (None, gone)
+    assert again.stripe_customer_id == Customer.objects.get().stripe_customer_id
+
+
+def test_a_deleted_test_clock_takes_its_customer_along_and_a_new_one_is_made(shop, account, alice):
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    before = Customer.objects.get()
+    gateway.delete(f"/v1/test_helpers/test_clocks/{before.test_clock_id}")
+
+    assert subscriptions.sync(account=account, reason="test")
+    assert not Subscription.objects.live().exists()
+    after = make(account)
+
+    assert after.test_clock_id != before.test_clock_id
+    assert after.clock_now >= before.clock_now
+
+
+def test_in_live_mode_an_unknown_customer_is_a_wrong_key_and_takes_nothing_away(
+    shop, account, alice, settings
+):
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    Customer.objects.update(stripe_customer_id="cus_of_another_account")
+    settings.STRIPE_LIVE_MODE = True
+
+    with pytest.raises(gateway.NotFound):
+        subscriptions.sync(account=account, reason="test")
+
+    assert Subscription.objects.live().get().status == "trialing"
+    assert Customer.objects.get().stripe_customer_id == "cus_of_another_account"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("on_a_clock", [True, False])
+def test_eight_who_ask_at_once_get_the_same_one(simulator, account, settings, on_a_clock):
+    settings.STRIPE_TEST_CLOCKS = on_a_clock
+    barrier, got = threading.Barrier(8), []
+
+    def ask() -> None:
+        try:
+            barrier.wait(10)
+            got.append(make(account).stripe_customer_id)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(got) == 8
+    assert len(set(got)) == 1
+    assert count(simulator) == 1
+    assert count(simulator, "test_helpers.test_clock") == (1 if on_a_clock else 0)
