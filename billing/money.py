@@ -41,7 +41,7 @@ def text(amount: int, currency: str, *, locale: str = LOCALE, short: bool = Fals
         locale=locale,
         currency_digits=not is_whole,
     )
-    # A currency without a sign of its own is written by its code, which needs a space (CLDR's currency spacing).
+    # A currency without a sign is written by its code, which needs a space (CLDR's currency spacing).
     return re.sub(r"(?<=[A-Z])(?=\d)", NO_BREAK_SPACE, written)
 
 

@@ -3,11 +3,12 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import webhooks
-from billing.views import demo, home, settings, upgrade
+from billing.views import demo, home, pricing, settings, upgrade
 
 app_name = "billing"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("pricing/", pricing.pricing_page, name="pricing"),
     path("billing/", settings.overview, name="settings"),
     path("billing/upgrade/", upgrade.upgrade, name="upgrade"),
     path("billing/upgraded/", upgrade.upgraded, name="upgraded"),

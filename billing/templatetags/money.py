@@ -1,4 +1,4 @@
-"""Money and quantities in words: `{% money 2900 "usd" %}`, `{{ price|price_words }}`, `{{ n|units:feature }}`."""
+"""Money and quantities in words: `{% money 2900 "usd" %}`, `{{ price|price_words }}`, `{{ n|units:it }}`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+"""The public price list; somebody who is signed in sees their own plan in it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from accounts.models import Account, Member, User
+from billing import catalog, clock, comparison, entitlements, pricing, trials
+from billing.pricing import Viewer
+from usage import metering
+
+
+@require_GET
+@never_cache
+def pricing_page(request: HttpRequest) -> HttpResponse:
+    """All plans for sale. `?every=year` opens it with the yearly prices."""
+    prices = catalog.current()
+    viewer = _viewer(request)
+    offers = pricing.offers(prices, viewer)
+    rights = viewer.rights
+    return render(
+        request,
+        "billing/pricing.html",
+        {
+            "catalog": prices,
+            "groups": pricing.groups(offers),
+            "offers": offers,
+            "rights": rights,
+            # Shown apart, because no card stands for a plan that is not sold any more.
+            "kept_plan": rights.plan if rights is not None and rights.plan.retired else None,
+            "subscription": rights.subscription if rights is not None else None,
+            "owner": _owner(viewer.account) if viewer.member and not viewer.member.may_bill else None,
+            "has_switch": pricing.has_both(prices),
+            "saving": pricing.best_saving(prices),
+            "every": "year" if request.GET.get("every") == "year" else "month",
+            "plans": prices.for_sale(),
+            "rows": comparison.rows(prices),
+            "sales_email": prices.company.sales_email or prices.company.support_email,
+        },
+    )
+
+
+def _viewer(request: HttpRequest) -> Viewer:
+    account: Account | None = getattr(request, "account", None)
+    member: Member | None = getattr(request, "member", None)
+    if account is None or member is None or not isinstance(request.user, User):
+        return Viewer(now=clock.wall())
+    now = clock.now(account)
+    rights = entitlements.of(account, now=now)
+    return Viewer(
+        now=now,
+        account=account,
+        member=member,
+        rights=rights,
+        people=account.members.exclude(role=Member.Role.GUEST).count(),
+        trials={
+            plan.key: trials.days_for(account=account, plan=plan, user=request.user)
+            for plan in catalog.current().for_sale()
+            if plan.trial_days
+        },
+        used={
+            balance.feature: balance.used for balance in metering.balances(account, now=now, rights=rights)
+        },
+    )
+
+
+def _owner(account: Account | None) -> str:
+    """Whom a member asks: only the name of somebody in their own account."""
+    owners = account.members.filter(role=Member.Role.OWNER).select_related("user") if account else ()
+    return next((member.user.name or member.user.email for member in owners), "the owner")
