@@ -1,0 +1,172 @@
+"""Usage: reported as meter events, added up, and billed when the period is over."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from tests.simulator.shop import DAY, NEW_YEAR, Shop, at
+
+
+def use(
+    shop: Shop, customer: str, value: str, *, at: int | None = None, identifier: str | None = None
+) -> None:
+    params = {"event_name": "tokens", "payload": {"stripe_customer_id": customer, "value": value}}
+    if at is not None:
+        params["timestamp"] = at  # type: ignore[assignment]
+    if identifier is not None:
+        params["identifier"] = identifier
+    shop.v1.billing.meter_events.create(params)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def kim(shop: Shop) -> str:
+    """Kim pays 50 cents a token."""
+    customer = shop.customer(pays_with="pm_card_visa")
+    shop.subscribe(shop.metered(), customer=customer)
+    return customer
+
+
+def test_nothing_is_paid_before_it_is_used(shop: Shop, kim: str) -> None:
+    invoice = shop.invoices(kim)[0]
+
+    assert (invoice.amount_due, invoice.status) == (0, "paid")
+    assert shop.v1.subscriptions.list({"customer": kim}).data[0].status == "active"
+
+
+def test_what_was_used_is_on_the_next_invoice(shop: Shop, kim: str) -> None:
+    shop.advance(days=5)
+    use(shop, kim, "7")
+    use(shop, kim, "3")
+
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    invoice = shop.invoices(kim)[-1]
+    line = invoice.lines.data[0]
+    assert (line.quantity, line.amount, invoice.amount_paid) == (10, 500, 500)
+    assert line.description == "10 × Tokens (at $0.50 / month)"
+    assert (line.period.start, line.period.end) == (NEW_YEAR, at(2026, 2, 28))
+
+
+def test_usage_that_comes_late_still_makes_the_draft(shop: Shop, kim: str) -> None:
+    shop.advance(to=at(2026, 2, 28) + 600)
+    use(shop, kim, "4", at=at(2026, 2, 28) - 60)
+
+    shop.advance(hours=1)
+
+    assert shop.invoices(kim)[-1].amount_paid == 200
+
+
+def test_usage_belongs_to_the_period_it_happened_in(shop: Shop, kim: str) -> None:
+    shop.advance(to=at(2026, 2, 28) + 600)
+    use(shop, kim, "4", at=at(2026, 2, 28))
+
+    shop.advance(to=at(2026, 3, 31, 14))
+
+    assert [invoice.amount_paid for invoice in shop.invoices(kim)] == [0, 0, 200]
+
+
+def test_an_identifier_counts_once_a_day(shop: Shop, kim: str) -> None:
+    use(shop, kim, "1", identifier="record-1")
+
+    with pytest.raises(stripe.InvalidRequestError, match="already exists with identifier"):
+        use(shop, kim, "1", identifier="record-1")
+
+
+@pytest.mark.parametrize("moment", [NEW_YEAR - 36 * DAY, NEW_YEAR + 6 * 60])
+def test_usage_too_old_or_not_yet_is_refused(shop: Shop, kim: str, moment: int) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="too far in the"):
+        use(shop, kim, "1", at=moment)
+
+
+def test_usage_of_nobody_or_of_nothing_is_refused(shop: Shop, kim: str) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="No such customer"):
+        use(shop, "cus_nobody", "1")
+    with pytest.raises(stripe.InvalidRequestError, match="must be a number"):
+        use(shop, kim, "many")
+    with pytest.raises(stripe.InvalidRequestError, match="No active meter"):
+        shop.v1.billing.meter_events.create(
+            {"event_name": "unicorns", "payload": {"stripe_customer_id": kim, "value": "1"}}
+        )
+
+
+def test_a_summary_adds_up_what_was_reported(shop: Shop, kim: str) -> None:
+    meter = shop.v1.billing.meters.list().data[0].id
+    use(shop, kim, "2", at=NEW_YEAR)
+    use(shop, kim, "5", at=NEW_YEAR - 2 * 3600)
+    start = NEW_YEAR - DAY
+
+    whole = shop.v1.billing.meters.event_summaries.list(
+        meter, {"customer": kim, "start_time": start, "end_time": NEW_YEAR + 3600}
+    )
+    hourly = shop.v1.billing.meters.event_summaries.list(
+        meter,
+        {"customer": kim, "start_time": start, "end_time": NEW_YEAR + 3600, "value_grouping_window": "hour"},
+    )
+
+    assert [summary.aggregated_value for summary in whole.data] == [7]
+    assert [(found.start_time, found.aggregated_value) for found in hourly.data] == [
+        (NEW_YEAR, 2),
+        (NEW_YEAR - 2 * 3600, 5),
+    ]
+
+
+def test_a_reported_event_can_be_taken_back(shop: Shop, kim: str) -> None:
+    use(shop, kim, "8", identifier="mistake")
+    shop.v1.billing.meter_event_adjustments.create(
+        {"event_name": "tokens", "type": "cancel", "cancel": {"identifier": "mistake"}}
+    )
+
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    assert shop.invoices(kim)[-1].amount_paid == 0
+
+
+def test_leaving_settles_what_was_used(shop: Shop, kim: str) -> None:
+    name = shop.v1.subscriptions.list({"customer": kim}).data[0].id
+    use(shop, kim, "6", at=NEW_YEAR)
+    shop.advance(days=3)
+
+    shop.v1.subscriptions.cancel(name, {"invoice_now": True})
+
+    assert shop.invoices(kim)[-1].amount_paid == 300
+
+
+def test_a_meter_can_be_put_to_rest_and_its_event_name_is_taken(shop: Shop, kim: str) -> None:
+    meter = shop.v1.billing.meters.list({"status": "active"}).data[0]
+    with pytest.raises(stripe.InvalidRequestError, match="already an active meter"):
+        shop.metered()
+
+    assert shop.v1.billing.meters.deactivate(meter.id).status == "inactive"
+    with pytest.raises(stripe.InvalidRequestError, match="No active meter"):
+        use(shop, kim, "1")
+    assert shop.v1.billing.meters.reactivate(meter.id).status == "active"
+
+
+def test_tiers_and_packs_are_priced_as_they_say(shop: Shop) -> None:
+    product = shop.v1.products.create({"name": "Seats"}).id
+    recurring = {"interval": "month"}
+    tiers = [{"up_to": 5, "unit_amount": 1000}, {"up_to": "inf", "unit_amount": 800}]
+    amounts = {}
+    for mode in ("graduated", "volume"):
+        price = shop.v1.prices.create(
+            {
+                "product": product,
+                "currency": "usd",
+                "billing_scheme": "tiered",
+                "tiers_mode": mode,
+                "tiers": tiers,
+                "recurring": recurring,
+                "expand": ["tiers"],
+            }  # type: ignore[typeddict-item]
+        )
+        assert price.tiers is not None and len(price.tiers) == 2
+        customer = shop.customer(pays_with="pm_card_visa")
+        shop.v1.subscriptions.create({"customer": customer, "items": [{"price": price.id, "quantity": 8}]})
+        amounts[mode] = shop.invoices(customer)[0].amount_paid
+    packs = shop.price(1000, transform_quantity={"divide_by": 10, "round": "up"})
+    customer = shop.customer(pays_with="pm_card_visa")
+    shop.v1.subscriptions.create({"customer": customer, "items": [{"price": packs, "quantity": 21}]})
+
+    assert amounts == {"graduated": 5 * 1000 + 3 * 800, "volume": 8 * 800}
+    assert shop.invoices(customer)[0].amount_paid == 3000
