@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
-
-import orjson
 
 from simulator.delivery import Faults
 from simulator.failures import Failure
@@ -159,7 +158,7 @@ def _given(body: bytes) -> Json:
     if not body:
         return {}
     if body.lstrip()[:1] == b"{":
-        found: Json = orjson.loads(body)
+        found: Json = json.loads(body)
         return found
     return dict(parse_qsl(body.decode("utf-8", "replace")))
 
@@ -176,4 +175,4 @@ def _text(given: Json, name: str) -> str:
 
 
 def _json(status: int, answer: Json) -> Answer:
-    return status, {"Content-Type": "application/json"}, orjson.dumps(answer)
+    return status, {"Content-Type": "application/json"}, json.dumps(answer).encode()

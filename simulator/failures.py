@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import orjson
 
 if TYPE_CHECKING:
     from simulator.core import Answer
@@ -53,4 +52,4 @@ def failing(failure: Failure | None, call: Callable[[], Answer]) -> Answer:
         **({"code": code} if code else {}),
     }
     headers = {"Content-Type": "application/json", "Request-Id": "req_failed_on_request"}
-    return failure.status, headers, orjson.dumps({"error": error})
+    return failure.status, headers, json.dumps({"error": error}).encode()

@@ -11,23 +11,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from simulator.core import Simulator
-from simulator.server import Running, serve
+from simulator.server import Running
 
 pytestmark = pytest.mark.browser
 
-KEY = "sk_test_" + "7" * 24
-
 
 @pytest.fixture
-def running() -> Iterator[Running]:
-    found = serve(Simulator())
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def api(running: Running) -> stripe.StripeClient:
-    return stripe.StripeClient(KEY, base_addresses={"api": running.url})
+def running(sim: Simulator, house: Running) -> Running:
+    return house
 
 
 @pytest.fixture
