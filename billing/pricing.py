@@ -104,9 +104,12 @@ def groups(shown: list[Offer]) -> list[tuple[str, list[Offer]]]:
     return [("For yourself", people), ("For organizations", organizations)]
 
 
-def best_saving(catalog: Catalog) -> int:
-    """The greatest percentage a year saves over twelve months; 0 when nothing does."""
-    return max((_saving(plan)[1] for plan in catalog.for_sale()), default=0)
+def best_saving(catalog: Catalog) -> str:
+    """What a year saves over twelve months: "17%", "up to 26%", or nothing."""
+    both = [plan for plan in catalog.for_sale() if plan.price_every("month") and plan.price_every("year")]
+    percents = {_saving(plan)[1] for plan in both}
+    best = max(percents, default=0)
+    return "" if not best else f"{best}%" if len(percents) == 1 else f"up to {best}%"
 
 
 def has_both(catalog: Catalog) -> bool:
@@ -162,6 +165,7 @@ def _tag(plan: Plan, interval: Interval, viewer: Viewer) -> Tag | None:
         return None
     seats = _first_seats(plan, viewer) if price.per_seat else 1
     sum_text = money.text(price.amount * seats, price.currency)
+    charge = f"{sum_text} for {seats} seats" if seats > 1 else sum_text
     return Tag(
         price=price,
         amount=money.text(price.amount, price.currency, short=True),
@@ -174,7 +178,7 @@ def _tag(plan: Plan, interval: Interval, viewer: Viewer) -> Tag | None:
         total=f"{sum_text} a {money.period_phrase(price)}" if price.per_seat else "",
         first_seats=seats,
         saving=_saving_phrase(plan, price) if interval == "year" else "",
-        trial=_trial(plan, sum_text, viewer),
+        trial=_trial(plan, charge, viewer),
         renewal=_renewal(price),
     )
 
@@ -209,16 +213,14 @@ def _saving_phrase(plan: Plan, price: Price) -> str:
     return f"Saves {money.text(saved, price.currency, short=True)} a year{each} ({percent}%)"
 
 
-def _trial(plan: Plan, sum_text: str, viewer: Viewer) -> str:
+def _trial(plan: Plan, charge: str, viewer: Viewer) -> str:
     """The terms, with the date and the sum of the first charge."""
     days = plan.trial_days if viewer.rights is None else viewer.trials.get(plan.key, 0)
     if not days:
         return ""
     first = viewer.now + timedelta(days=days)
     day = f"{first:%-d %B %Y}"
-    return (
-        f"Free for {days} days. The first charge, {sum_text}, comes on {day}; cancel before and pay nothing."
-    )
+    return f"Free for {days} days. The first charge, {charge}, comes on {day}; cancel before and pay nothing."
 
 
 def _renewal(price: Price) -> str:
