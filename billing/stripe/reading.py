@@ -144,7 +144,7 @@ def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
         key=f"dispute:{dispute['id']}:{dispute['status']}",
         kind="dispute",
         message=f"The payment {dispute['charge']['id']} is disputed ({dispute['reason']}, now: "
-        f"{dispute['status']}). Answer it in the Stripe Dashboard before it is due; do not refund it besides.",
+        f"{dispute['status']}). Answer it in the Stripe Dashboard before it is due, and do not refund it.",
         account=account,
         now=now,
     )
