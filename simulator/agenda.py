@@ -57,7 +57,9 @@ class Agenda:
                 self.note(kind, obj)
 
     def run(self, timeline: str = WALL, until: int | None = None) -> int:
-        """Does what is due on a timeline up to `until` (its now), each thing at its own time; returns how many."""
+        """Does what is due on a timeline up to `until` (its now), each thing at its own time; returns
+        how many.
+        """
         until = self._sim.clock.on(timeline) if until is None else until
         done = 0
         same: tuple[int, str, str] | None = None

@@ -1,4 +1,6 @@
-"""What time it is for an object: its customer's test clock, or the wall clock plus the offset people fast-forward by."""
+"""What time it is for an object: its customer's test clock, or the wall clock plus the offset people
+fast-forward by.
+"""
 
 import time
 from collections.abc import Iterator

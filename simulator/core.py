@@ -1,4 +1,6 @@
-"""A small Stripe: `handle` takes one HTTP request and gives one HTTP answer; everything else is reached from here."""
+"""A small Stripe: `handle` takes one HTTP request and gives one HTTP answer; everything else is
+reached from here.
+"""
 
 import json
 import re
@@ -22,10 +24,14 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Simulator:
-    """One Stripe account in test mode: its objects, its clocks, its webhooks. Safe to call from many threads."""
+    """One Stripe account in test mode: its objects, its clocks, its webhooks. Safe to call from many
+    threads.
+    """
 
     def __init__(self, store_path: str | None = None, base_url: str = "http://127.0.0.1:12111") -> None:
-        """`store_path`: a SQLite file that keeps everything across restarts; `base_url`: where people's browsers reach it."""
+        """`store_path`: a SQLite file that keeps everything across restarts; `base_url`: where
+        people's browsers reach it.
+        """
         resources.load()
         self.base_url = base_url.rstrip("/")
         self.lock = threading.RLock()
@@ -151,8 +157,8 @@ def _authenticate(headers: dict[str, str]) -> None:
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise errors.unauthorized(
-            "You did not provide an API key. You need to provide your API key in the Authorization header, using "
-            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+            "You did not provide an API key. You need to provide your API key in the Authorization header, "
+            "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
         )
     if not _KEY.match(key.strip()):
         raise errors.unauthorized(

@@ -1,4 +1,6 @@
-"""Reads what Stripe's SDKs write: `items[0][price]=price_1&expand[]=customer` becomes nested dicts and lists."""
+"""Reads what Stripe's SDKs write: `items[0][price]=price_1&expand[]=customer` becomes nested dicts and
+lists.
+"""
 
 import json
 import re

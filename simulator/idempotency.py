@@ -1,6 +1,7 @@
 """A repeated key gets the first answer again: docs.stripe.com/api/idempotent_requests.
 
-Two requests with one key at once never meet here: the simulator answers one request at a time, so the second waits.
+Two requests with one key at once never meet here: the simulator answers one request at a time, so the
+second waits.
 """
 
 import hashlib

@@ -22,7 +22,9 @@ def page(
     where: Callable[[Obj], bool] | None = None,
     url: str | None = None,
 ) -> Obj:
-    """One page of a kind (or of `among`, oldest first), newest first, as docs.stripe.com/api/pagination says."""
+    """One page of a kind (or of `among`, oldest first), newest first, as
+    docs.stripe.com/api/pagination says.
+    """
     params = request.params
     limit = params.integer("limit", 10) or 0
     if not 1 <= limit <= 100:

@@ -1,4 +1,6 @@
-"""A request's parameters with their types: text, whole numbers, switches, hashes and lists, or a 400 that says what is wrong."""
+"""A request's parameters with their types: text, whole numbers, switches, hashes and lists, or a 400
+that says what is wrong.
+"""
 
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation

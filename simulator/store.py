@@ -1,4 +1,6 @@
-"""Where the simulator's objects live: shelves in memory by kind, and, when given a file, SQLite written once per request."""
+"""Where the simulator's objects live: shelves in memory by kind, and, when given a file, SQLite
+written once per request.
+"""
 
 import json
 import sqlite3
@@ -144,7 +146,9 @@ class Store:
         self._dirty_facts.add(name)
 
     def commit(self) -> None:
-        """Writes everything changed since the last commit in one transaction; nothing to do without a file."""
+        """Writes everything changed since the last commit in one transaction; nothing to do without a
+        file.
+        """
         if self._file is not None and (self._dirty or self._dirty_facts):
             with self._file:
                 for (kind, name), is_kept in self._dirty.items():

@@ -61,7 +61,9 @@ def snapshot(sim: "Simulator", obj: Obj) -> Obj:
 
 
 def render(sim: "Simulator", obj: Obj, expand: list[str]) -> Obj:
-    """A copy with every path of `expand` (e.g. `data.latest_invoice.payments`) opened; 400 for one that cannot be."""
+    """A copy with every path of `expand` (e.g. `data.latest_invoice.payments`) opened; 400 for one
+    that cannot be.
+    """
     shown = snapshot(sim, obj)
     for path in expand:
         if not isinstance(path, str):
@@ -137,9 +139,8 @@ def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
             snapshot(sim, whole) if whole is not None else old
             for whole, old in zip(opened, value, strict=True)
         ]
-    elif value is None and head not in shown and kind != "list":
-        if not _is_declared(kind, head):
-            raise invalid(f"This property cannot be expanded ({path}).", param="expand")
+    elif value is None and head not in shown and kind != "list" and not _is_declared(kind, head):
+        raise invalid(f"This property cannot be expanded ({path}).", param="expand")
     if rest:
         _open(sim, value, rest, path)
 

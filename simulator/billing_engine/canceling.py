@@ -68,7 +68,9 @@ def end(
 
 
 def expire(sim: "Simulator", subscription: Obj) -> None:
-    """A first payment that did not come within 23 hours: docs.stripe.com/billing/subscriptions/overview#subscription-statuses."""
+    """A first payment that did not come within 23 hours:
+    docs.stripe.com/billing/subscriptions/overview#subscription-statuses.
+    """
     _void_first(sim, subscription)
     with events.change(sim, subscription, "customer.subscription.updated"):
         subscription["status"] = "incomplete_expired"

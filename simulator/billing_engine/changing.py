@@ -245,7 +245,7 @@ def _proration(
 ) -> Obj:
     now = sim.clock.now(subscription)
     quantity = item["quantity"] or 0
-    found = new(
+    return new(
         "invoiceitem",
         amount=amount,
         currency=price["currency"],
@@ -270,7 +270,6 @@ def _proration(
         tax_rates=[],
         test_clock=subscription["test_clock"],
     )
-    return found
 
 
 def _counted(sim: "Simulator", price: Obj, quantity: int | None) -> str:

@@ -29,8 +29,8 @@ def attempt(
         return Outcome("paid")
     if method is None:
         refusal = card_error(
-            "This customer has no attached payment source or default payment method. Please consider adding a "
-            "default payment method.",
+            "This customer has no attached payment source or default payment method. Please consider "
+            "adding a default payment method.",
             "missing",
         )
         return conclude(sim, invoice, Outcome("declined", refusal))
@@ -143,10 +143,9 @@ def _after_payment(sim: "Simulator", invoice: Obj) -> None:
         and subscription["_"].get("pending_invoice") == invoice["id"]
     ):
         changing.apply_pending(sim, subscription)
-    if subscription["status"] == "incomplete" and subscription["latest_invoice"] == invoice["id"]:
-        with events.change(sim, subscription, "customer.subscription.updated"):
-            subscription["status"] = "active"
-    elif subscription["status"] in ("past_due", "unpaid") and not _owes_for(sim, subscription):
+    if (subscription["status"] == "incomplete" and subscription["latest_invoice"] == invoice["id"]) or (
+        subscription["status"] in ("past_due", "unpaid") and not _owes_for(sim, subscription)
+    ):
         with events.change(sim, subscription, "customer.subscription.updated"):
             subscription["status"] = "active"
 

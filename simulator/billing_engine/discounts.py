@@ -106,7 +106,7 @@ def apply(sim: "Simulator", invoice: Obj) -> int:
     lines = invoice["lines"]["data"]
     for line in lines:
         line["discount_amounts"], line["pretax_credit_amounts"] = [], []
-    totals = []
+    totals: list[Obj] = []
     for name in holding(sim, invoice):
         discount = sim.store.get("discount", name)
         coupon = sim.store.get("coupon", discount["source"]["coupon"]) if discount else None
@@ -120,7 +120,7 @@ def apply(sim: "Simulator", invoice: Obj) -> int:
         totals.append({"amount": sum(parts), "discount": name})
     invoice["total_discount_amounts"] = totals
     invoice["total_pretax_credit_amounts"] = [{**total, "type": "discount"} for total in totals]
-    return sum(total["amount"] for total in totals)
+    return sum(int(total["amount"]) for total in totals)
 
 
 def holding(sim: "Simulator", invoice: Obj) -> list[str]:

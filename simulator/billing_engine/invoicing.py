@@ -1,4 +1,6 @@
-"""Invoices from draft to final: lines, discounts, balance, number, and the payment intent that waits for money."""
+"""Invoices from draft to final: lines, discounts, balance, number, and the payment intent that waits
+for money.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,8 @@ from simulator.shapes import Obj, empty_list, id_of, new
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-# A renewal waits an hour as a draft so that late changes still get in (docs.stripe.com/billing/subscriptions/invoices).
+# A renewal waits an hour as a draft so that late changes still get in
+# (docs.stripe.com/billing/subscriptions/invoices).
 DRAFT_SECONDS = 3600
 
 
@@ -105,7 +108,9 @@ def total_up(sim: "Simulator", invoice: Obj) -> None:
 
 
 def finalize(sim: "Simulator", invoice: Obj) -> Obj:
-    """Makes a draft final: last count of usage, number, balance, payment intent; an invoice of nothing is paid at once."""
+    """Makes a draft final: last count of usage, number, balance, payment intent; an invoice of nothing
+    is paid at once.
+    """
     from simulator.billing_engine import collection
 
     customer = sim.store.get("customer", invoice["customer"])
@@ -233,10 +238,7 @@ def _pending(
 
 def _settle_balance(sim: "Simulator", invoice: Obj, customer: Obj) -> None:
     start, total = invoice["starting_balance"], invoice["total"]
-    if total < 0:
-        ending = start + total
-    else:
-        ending = min(0, start + total) if start < 0 else 0
+    ending = start + total if total < 0 else min(0, start + total) if start < 0 else 0
     invoice["ending_balance"] = ending
     if ending != customer["balance"]:
         with events.change(sim, customer, "customer.updated"):

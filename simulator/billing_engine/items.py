@@ -137,8 +137,8 @@ def _check(price: Obj | None, given: Params) -> None:
         return
     if not price["recurring"]:
         raise invalid(
-            f"The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: "
-            f"{price['id']}.",
+            "The price specified is set to `type=one_time` but this field only accepts prices with "
+            f"`type=recurring`: {price['id']}.",
             param=given.name("price"),
         )
     if not price["active"]:

@@ -24,7 +24,9 @@ def line(
     invoice_item: str | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Obj:
-    """One `line_item`; its parent says whether an item of a subscription or a loose invoice item caused it."""
+    """One `line_item`; its parent says whether an item of a subscription or a loose invoice item
+    caused it.
+    """
     whole = int(quantity) if quantity == int(quantity) else 0
     found = new(
         "line_item",
@@ -49,7 +51,9 @@ def line(
 
 
 def for_period(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: int) -> Obj:
-    """The line of a licensed item for `[start, end)`: the full price, or its share when that is only part of an interval."""
+    """The line of a licensed item for `[start, end)`: the full price, or its share when that is only
+    part of an interval.
+    """
     price = price_of(sim, item)
     quantity = item["quantity"] or 0
     amount = money.cost(price, quantity)
@@ -71,7 +75,9 @@ def for_period(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: 
 
 
 def for_usage(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: int) -> Obj:
-    """The line of a metered item for what was used in `[start, end)`; counted again when the invoice is finalized."""
+    """The line of a metered item for what was used in `[start, end)`; counted again when the invoice
+    is finalized.
+    """
     price = price_of(sim, item)
     used = usage.of_price(sim, price, subscription["customer"], start, end)
     found = line(

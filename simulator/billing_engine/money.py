@@ -1,4 +1,6 @@
-"""What a quantity of a price costs, in minor units: per unit, tiered or packaged, rounded once, half away from zero."""
+"""What a quantity of a price costs, in minor units: per unit, tiered or packaged, rounded once, half
+away from zero.
+"""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any
@@ -8,7 +10,24 @@ from simulator.shapes import Obj
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
 # docs.stripe.com/currencies#zero-decimal
 _ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split(),
+    [
+        "bif",
+        "clp",
+        "djf",
+        "gnf",
+        "jpy",
+        "kmf",
+        "krw",
+        "mga",
+        "pyg",
+        "rwf",
+        "ugx",
+        "vnd",
+        "vuv",
+        "xaf",
+        "xof",
+        "xpf",
+    ],
 )
 
 

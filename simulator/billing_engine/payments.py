@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import cards, events
 from simulator.billing_engine import money
-from simulator.errors import StripeError, card as card_error
+from simulator.errors import StripeError
+from simulator.errors import card as card_error
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-AUTHENTICATION_FAILED = "We are unable to authenticate your payment method. Please choose a different payment method and try again."
+AUTHENTICATION_FAILED = (
+    "We are unable to authenticate your payment method. "
+    "Please choose a different payment method and try again."
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ def confirm(
     authenticated: bool = False,
     return_url: str | None = None,
 ) -> Outcome:
-    """Charges a card: the bank pays, declines, or wants to see the customer first. Tells everybody but the invoice."""
+    """Charges a card: the bank pays, declines, or wants to see the customer first. Tells everybody but
+    the invoice.
+    """
     card = cards.behind(method)
     payment["payment_method"] = method["id"]
     if needs_authentication(card, method, off_session=off_session) and not authenticated:
@@ -94,7 +100,9 @@ def would_decline(method: Obj, *, off_session: bool) -> StripeError | None:
 
 
 def needs_authentication(card: cards.Card, method: Obj, *, off_session: bool) -> bool:
-    """Does this card's bank ask for 3-D Secure? A card set up with it once is let through off-session, save one kind."""
+    """Does this card's bank ask for 3-D Secure? A card set up with it once is let through off-session,
+    save one kind.
+    """
     if card.authentication == "always":
         return True
     if card.authentication == "on_session":

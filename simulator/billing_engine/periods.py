@@ -1,4 +1,6 @@
-"""Billing periods by arithmetic on a fixed anchor: 31 January, 28 February, 31 March (docs.stripe.com/billing/subscriptions/billing-cycle)."""
+"""Billing periods by arithmetic on a fixed anchor: 31 January, 28 February, 31 March
+(docs.stripe.com/billing/subscriptions/billing-cycle).
+"""
 
 from calendar import monthrange
 from datetime import UTC, datetime
@@ -13,7 +15,9 @@ _SECONDS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 
 
 def after(anchor: int, interval: str, count: int) -> int:
-    """The moment `count` intervals after `anchor` (Unix seconds; `count` may be negative), month ends clamped."""
+    """The moment `count` intervals after `anchor` (Unix seconds; `count` may be negative), month ends
+    clamped.
+    """
     if interval in _DAYS:
         return anchor + count * _DAYS[interval] * DAY
     start = datetime.fromtimestamp(anchor, UTC)

@@ -1,4 +1,6 @@
-"""What time does to a subscription and its invoices: warnings, trial's end, renewal, retries, cancellation, expiry."""
+"""What time does to a subscription and its invoices: warnings, trial's end, renewal, retries,
+cancellation, expiry.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -99,7 +101,9 @@ def renew(sim: "Simulator", subscription: Obj, *, becomes: str | None = None) ->
 
 
 def cycle_lines(sim: "Simulator", subscription: Obj, over: list[Obj]) -> list[Obj]:
-    """The lines of the invoice between two periods: usage of the one that ended, the price of the one that begins."""
+    """The lines of the invoice between two periods: usage of the one that ended, the price of the one
+    that begins.
+    """
     found = []
     for item in over:
         price = lines.price_of(sim, item)

@@ -39,7 +39,9 @@ class Terms:
 
 
 def begin(sim: "Simulator", customer: Obj, terms: Terms) -> Obj:
-    """A new subscription with its first invoice, paid if it can be; raises 402 under `error_if_incomplete`."""
+    """A new subscription with its first invoice, paid if it can be; raises 402 under
+    `error_if_incomplete`.
+    """
     now = sim.clock.now(customer)
     subscription, found_lines = imagine(sim, customer, terms)
     is_trial = subscription["trial_end"] is not None
@@ -196,7 +198,9 @@ def _check(terms: Terms) -> None:
 
 
 def _check_payable(sim: "Simulator", customer: Obj, terms: Terms, found_lines: list[Obj]) -> None:
-    """Refuses what Stripe refuses before anything exists: no card at all, or a failing one under `error_if_incomplete`."""
+    """Refuses what Stripe refuses before anything exists: no card at all, or a failing one under
+    `error_if_incomplete`.
+    """
     name = terms.default_payment_method or customer["invoice_settings"]["default_payment_method"]
     method = sim.store.get("payment_method", name)
     if terms.default_payment_method and (method is None or method["customer"] != customer["id"]):
@@ -212,8 +216,8 @@ def _check_payable(sim: "Simulator", customer: Obj, terms: Terms, found_lines: l
         raise StripeError(
             400,
             "invalid_request_error",
-            "This customer has no attached payment source or default payment method. Please consider adding a "
-            "default payment method. For more information, visit "
+            "This customer has no attached payment source or default payment method. Please consider "
+            "adding a default payment method. For more information, visit "
             "https://docs.stripe.com/billing/subscriptions/payment-methods-setting#payment-method-priority.",
             code="resource_missing",
         )

@@ -21,7 +21,8 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
     """Applies an update; raises 402 under `error_if_incomplete` when the card would not pay."""
     if subscription["status"] in _ENDED:
         raise invalid(
-            f"A canceled subscription can only update its cancellation_details and metadata: {subscription['id']}."
+            "A canceled subscription can only update its cancellation_details and metadata: "
+            f"{subscription['id']}."
         )
     behavior = params.choice(
         "payment_behavior",
@@ -35,9 +36,9 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
     with events.change(sim, subscription, "customer.subscription.updated"):
         if invoice is not None:
             subscription["latest_invoice"] = invoice["id"]
-        if change is not None and behavior != "pending_if_incomplete":
-            changing.apply(sim, subscription, change)
-        elif change is not None and invoice is None:
+        if (change is not None and behavior != "pending_if_incomplete") or (
+            change is not None and invoice is None
+        ):
             changing.apply(sim, subscription, change)
         _facts(sim, subscription, params)
     if change is not None and invoice is None:

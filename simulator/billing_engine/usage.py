@@ -1,4 +1,6 @@
-"""How much of a meter a customer used in a period: docs.stripe.com/billing/subscriptions/usage-based/meters."""
+"""How much of a meter a customer used in a period:
+docs.stripe.com/billing/subscriptions/usage-based/meters.
+"""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING

@@ -1,1 +1,3 @@
-"""What people do on the hosted pages: pay a checkout, manage a subscription, pay an invoice. The pages call these verbs."""
+"""What people do on the hosted pages: pay a checkout, manage a subscription, pay an invoice. The pages
+call these verbs.
+"""

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`paid`, `declined` (with what to tell the customer) or `requires_action` (with the intent to authenticate)."""
+    """`paid`, `declined` (with what to tell the customer) or `requires_action` (with the intent to
+    authenticate).
+    """
 
     status: str
     message: str | None = None
@@ -50,9 +52,11 @@ def pay(
     name: str | None = None,
     promotion_code: str | None = None,
 ) -> Outcome:
-    """Presses the button. `card` is {number, exp_month, exp_year, cvc}; None pays with the customer's saved card.
+    """Presses the button. `card` is {number, exp_month, exp_year, cvc}; None pays with the customer's
+    saved card.
 
-    Nothing is kept of a declined try but the failed charge. Raises `NotOpen`, and `StripeError` for an unknown session
+    Nothing is kept of a declined try but the failed charge. Raises `NotOpen`, and `StripeError` for an
+    unknown session
     or promotion code.
     """
     with sim.transaction():
@@ -72,7 +76,9 @@ def pay(
 
 
 def apply_promotion_code(sim: "Simulator", session_id: str, code: str) -> Obj:
-    """Takes a code the customer typed into the session's total; raises `StripeError` with words for the page."""
+    """Takes a code the customer typed into the session's total; raises `StripeError` with words for
+    the page.
+    """
     with sim.transaction():
         session = checkout_sessions.need(sim, session_id)
         if not session["allow_promotion_codes"]:
@@ -94,7 +100,9 @@ def saved_card(sim: "Simulator", session_id: str) -> Obj | None:
 
 
 def finish_authentication(sim: "Simulator", intent_id: str, *, ok: bool) -> Outcome:
-    """The customer answers their bank on the 3-D Secure page: for a checkout, an invoice, or an intent of its own."""
+    """The customer answers their bank on the 3-D Secure page: for a checkout, an invoice, or an intent
+    of its own.
+    """
     with sim.transaction():
         if intent_id.startswith("seti_"):
             return _finish_setup(sim, setup_intents.need(sim, intent_id), ok=ok)
@@ -244,7 +252,9 @@ def _subscribe(
 
 
 def _try_first(sim: "Simulator", session: Obj, customer: Obj, method: Obj) -> Outcome:
-    """A card that will refuse, or that wants to see its owner: an intent is tried before any subscription exists."""
+    """A card that will refuse, or that wants to see its owner: an intent is tried before any
+    subscription exists.
+    """
     payment = _intent(sim, session, customer, "Subscription creation")
     outcome = payments.confirm(sim, payment, method, off_session=False)
     if outcome.error is not None:

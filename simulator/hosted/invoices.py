@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def pay_hosted(sim: "Simulator", invoice_id: str, *, card: dict[str, Any] | None = None) -> Outcome:
-    """Pays an open invoice; a new card becomes the customer's and the subscription's default. Raises `NotOpen`."""
+    """Pays an open invoice; a new card becomes the customer's and the subscription's default. Raises
+    `NotOpen`.
+    """
     with sim.transaction():
         invoice = invoices.need(sim, invoice_id)
         if invoice["status"] != "open":

@@ -40,7 +40,9 @@ def cancel(
     reason: str | None = None,
     comment: str | None = None,
 ) -> Obj:
-    """Cancels at the period's end, or at once if the portal is configured so; `reason` is Stripe's feedback word."""
+    """Cancels at the period's end, or at once if the portal is configured so; `reason` is Stripe's
+    feedback word.
+    """
     with sim.transaction():
         subscription = _own(sim, session_id, subscription_id)
         feature = configuration(sim, session_id)["features"]["subscription_cancel"]
@@ -63,7 +65,9 @@ def resume(sim: "Simulator", session_id: str, subscription_id: str) -> Obj:
 
 
 def change_card(sim: "Simulator", session_id: str, card: dict[str, Any]) -> Outcome:
-    """Saves a new card as the default of the customer and of their subscriptions; the old one stays on file."""
+    """Saves a new card as the default of the customer and of their subscriptions; the old one stays on
+    file.
+    """
     with sim.transaction():
         customer = customers.need(sim, need(sim, session_id)["customer"])
         try:

@@ -1,4 +1,6 @@
-"""What Stripe has, a file for each noun. A new file here is found by itself: its routes announce themselves."""
+"""What Stripe has, a file for each noun. A new file here is found by itself: its routes announce
+themselves.
+"""
 
 import importlib
 import pkgutil

@@ -12,7 +12,8 @@ from simulator.shapes import Obj, new, new_id
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-# docs.stripe.com/api/billing/meter-event/create: 35 days back, 5 minutes ahead, identifiers unique for 24 hours.
+# docs.stripe.com/api/billing/meter-event/create: 35 days back, 5 minutes ahead, identifiers unique for 24
+# hours.
 OLDEST_SECONDS = 35 * periods.DAY
 NEWEST_SECONDS = 5 * 60
 UNIQUE_SECONDS = periods.DAY

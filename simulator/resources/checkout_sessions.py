@@ -54,7 +54,8 @@ def create(sim: "Simulator", request: Request) -> Obj:
     expires = params.integer("expires_at", now + OPEN_SECONDS) or 0
     if not now + 1800 <= expires <= now + OPEN_SECONDS + 60:
         raise invalid(
-            "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from Checkout Session creation.",
+            "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from Checkout "
+            "Session creation.",
             param="expires_at",
         )
     session = _frame(params, mode, ui_mode, customer, now, expires)
@@ -154,8 +155,8 @@ def expire(sim: "Simulator", request: Request, name: str) -> Obj:
     session = need(sim, name)
     if session["status"] != "open":
         raise invalid(
-            f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
-            f"{session['status']}."
+            'Only Checkout Sessions with a status in ["open"] can be expired. '
+            f"This Checkout Session has a status of {session['status']}."
         )
     _expire(sim, session)
     return session

@@ -1,4 +1,6 @@
-"""Disputes: the card 4000 0000 0000 0259 pays and is then disputed as fraudulent (docs.stripe.com/testing#disputes)."""
+"""Disputes: the card 4000 0000 0000 0259 pays and is then disputed as fraudulent
+(docs.stripe.com/testing#disputes).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -62,7 +64,9 @@ def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("POST", "/v1/disputes/{id}")
 def update(sim: "Simulator", request: Request, name: str) -> Obj:
-    """POST /v1/disputes/{id}: evidence `winning_evidence` wins, `losing_evidence` loses, as in Stripe's test mode."""
+    """POST /v1/disputes/{id}: evidence `winning_evidence` wins, `losing_evidence` loses, as in
+    Stripe's test mode.
+    """
     dispute, params = _need(sim, name), request.params
     if dispute["status"] != "needs_response":
         raise invalid("This dispute is already closed.")

@@ -66,8 +66,8 @@ def attach_to(sim: "Simulator", method: Obj, customer: Obj) -> Obj:
         raise invalid(
             "The payment method you provided has already been attached to a customer."
             if method["customer"]
-            else "This PaymentMethod was previously used without being attached to a Customer or was detached from "
-            "a Customer, and may not be used again.",
+            else "This PaymentMethod was previously used without being attached to a Customer or "
+            "was detached from a Customer, and may not be used again.",
             param="payment_method",
         )
     card = cards.behind(method)
@@ -171,11 +171,11 @@ def detach(sim: "Simulator", request: Request, name: str) -> Obj:
         raise invalid(
             "The payment method you provided is not attached to a customer so detachment is impossible."
         )
-    customer = sim.store.get("customer", owner)
-    if customer is not None and not customer.get("deleted"):
-        if customer["invoice_settings"]["default_payment_method"] == name:
-            with events.change(sim, customer, "customer.updated"):
-                customer["invoice_settings"]["default_payment_method"] = None
+    customer = sim.store.get("customer", owner) or {}
+    settings = customer.get("invoice_settings")
+    if settings and settings["default_payment_method"] == name:
+        with events.change(sim, customer, "customer.updated"):
+            settings["default_payment_method"] = None
     for subscription in sim.store.find("subscription", "customer", owner):
         if subscription["default_payment_method"] == name:
             with events.change(sim, subscription, "customer.subscription.updated"):

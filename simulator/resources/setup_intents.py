@@ -43,7 +43,9 @@ def make(sim: "Simulator", customer: str | None, metadata: dict[str, str] | None
 
 
 def proceed(sim: "Simulator", intent: Obj, method: Obj, *, authenticated: bool = False) -> str:
-    """Saves the card for the intent's customer: `succeeded`, or `requires_action`; raises 402 on a refusal."""
+    """Saves the card for the intent's customer: `succeeded`, or `requires_action`; raises 402 on a
+    refusal.
+    """
     card = cards.behind(method)
     intent["payment_method"] = method["id"]
     if card.declines and not card.attaches:

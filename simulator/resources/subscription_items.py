@@ -56,7 +56,8 @@ def delete(sim: "Simulator", request: Request, name: str) -> Obj:
     _, subscription = items.find(sim, name)
     if len(subscription["items"]["data"]) == 1:
         raise invalid(
-            "A subscription must have at least one active plan. To cancel it, use the cancel subscription endpoint."
+            "A subscription must have at least one active plan. "
+            "To cancel it, use the cancel subscription endpoint."
         )
     _update(sim, subscription, request.params, {"id": name, "deleted": "true"})
     return {"id": name, "object": "subscription_item", "deleted": True}

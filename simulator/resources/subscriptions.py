@@ -83,7 +83,9 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("DELETE", "/v1/subscriptions/{id}")
 def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
-    """DELETE /v1/subscriptions/{id}: ends now; `prorate` credits what was not used, `invoice_now` settles it."""
+    """DELETE /v1/subscriptions/{id}: ends now; `prorate` credits what was not used, `invoice_now`
+    settles it.
+    """
     subscription, params = need(sim, name), request.params
     if subscription["status"] in _ENDED:
         raise no_such("subscription", name)

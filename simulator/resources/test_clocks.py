@@ -63,7 +63,9 @@ def delete(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("POST", "/v1/test_helpers/test_clocks/{id}/advance")
 def advance(sim: "Simulator", request: Request, name: str) -> Obj:
-    """POST /v1/test_helpers/test_clocks/{id}/advance: answers `advancing`; what falls due has been done when it is read again."""
+    """POST /v1/test_helpers/test_clocks/{id}/advance: answers `advancing`; what falls due has been
+    done when it is read again.
+    """
     clock, params = _need(sim, name), request.params
     target = params.integer("frozen_time") or 0
     _check(sim, clock, target)
@@ -103,8 +105,8 @@ def _check(sim: "Simulator", clock: Obj, target: int) -> None:
         limit = periods.after(now, shortest["interval"], shortest["interval_count"] * _MOST_INTERVALS)
     if target > limit:
         raise invalid(
-            "You can only advance a test clock by at most two intervals of its shortest subscription in one step: "
-            f"to {limit} at most. Advance it in several steps.",
+            "You can only advance a test clock by at most two intervals of its shortest subscription in one "
+            f"step: to {limit} at most. Advance it in several steps.",
             param="frozen_time",
         )
 

@@ -35,7 +35,9 @@ def test_a_newcomer_pays_and_has_an_active_subscription(shop: Shop) -> None:
     outcome = shop.pay(session.id, email="kim@example.com", name="Kim")
 
     assert outcome.status == "paid"
-    done = shop.v1.checkout.sessions.retrieve(session.id, {"expand": ["subscription.latest_invoice", "customer"]})
+    done = shop.v1.checkout.sessions.retrieve(
+        session.id, {"expand": ["subscription.latest_invoice", "customer"]}
+    )
     assert (done.status, done.payment_status, done.url) == ("complete", "paid", None)
     assert done.client_reference_id == "account-42"
     assert done.customer.email == "kim@example.com"  # type: ignore[union-attr]
@@ -47,7 +49,11 @@ def test_a_newcomer_pays_and_has_an_active_subscription(shop: Shop) -> None:
     assert subscription.default_payment_method is not None
     invoice = subscription.latest_invoice
     assert isinstance(invoice, stripe.Invoice)
-    assert (invoice.status, invoice.amount_paid, invoice.billing_reason) == ("paid", 8700, "subscription_create")
+    assert (invoice.status, invoice.amount_paid, invoice.billing_reason) == (
+        "paid",
+        8700,
+        "subscription_create",
+    )
     assert invoice.lines.data[0].description == "3 × Pro (at $29.00 / month)"
 
 
@@ -113,7 +119,9 @@ def test_a_bank_that_wants_to_see_its_customer_is_satisfied(shop: Shop, number: 
 
     assert checkout.finish_authentication(shop.sim, asked.intent, ok=True).status == "paid"
 
-    found = shop.v1.subscriptions.list({"customer": customer, "expand": ["data.latest_invoice.payments"]}).data[0]
+    found = shop.v1.subscriptions.list(
+        {"customer": customer, "expand": ["data.latest_invoice.payments"]}
+    ).data[0]
     assert found.status == "active"
     invoice = found.latest_invoice
     assert isinstance(invoice, stripe.Invoice) and invoice.payments is not None
@@ -258,7 +266,9 @@ def test_metered_prices_take_no_quantity(shop: Shop) -> None:
 
 def test_a_single_payment_needs_no_subscription(shop: Shop) -> None:
     customer = shop.customer()
-    price = shop.v1.prices.create({"currency": "usd", "unit_amount": 5000, "product_data": {"name": "Credits"}}).id
+    price = shop.v1.prices.create(
+        {"currency": "usd", "unit_amount": 5000, "product_data": {"name": "Credits"}}
+    ).id
     session = shop.session(price, customer=customer, mode="payment")
 
     assert shop.pay(session).status == "paid"
@@ -272,7 +282,9 @@ def test_the_portal_cancels_resumes_and_changes_the_card(shop: Shop) -> None:
     customer = shop.customer()
     shop.pay(shop.session(shop.price(), customer=customer))
     name = shop.v1.subscriptions.list({"customer": customer}).data[0].id
-    door = shop.v1.billing_portal.sessions.create({"customer": customer, "return_url": "https://shop.example"})
+    door = shop.v1.billing_portal.sessions.create(
+        {"customer": customer, "return_url": "https://shop.example"}
+    )
     assert door.url.endswith(f"/p/session/{door.id}")
 
     portal.cancel(shop.sim, door.id, name, reason="too_expensive", comment="Sorry")

@@ -17,7 +17,9 @@ from tests.simulator.shop import Shop, card
 KEY = {"Authorization": "Bearer sk_test_" + "0" * 24}
 
 
-def ask(sim: Simulator, method: str, path: str, form: str = "", **headers: str) -> tuple[int, dict[str, str], Any]:
+def ask(
+    sim: Simulator, method: str, path: str, form: str = "", **headers: str
+) -> tuple[int, dict[str, str], Any]:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     query, body = (form, b"") if method == "GET" else ("", form.encode())
     status, found, answer = sim.handle(method, path, query, body, KEY | given)
@@ -92,7 +94,9 @@ def test_what_does_not_exist_is_404_in_the_path_and_400_in_a_parameter(api: stri
     with pytest.raises(stripe.InvalidRequestError) as in_path:
         api.v1.customers.retrieve("cus_nobody")
     with pytest.raises(stripe.InvalidRequestError) as in_parameter:
-        api.v1.checkout.sessions.create({"customer": "cus_nobody", "mode": "setup", "success_url": "https://a.b"})
+        api.v1.checkout.sessions.create(
+            {"customer": "cus_nobody", "mode": "setup", "success_url": "https://a.b"}
+        )
 
     assert (in_path.value.http_status, in_path.value.code) == (404, "resource_missing")
     assert (in_parameter.value.http_status, in_parameter.value.code) == (400, "resource_missing")
@@ -188,7 +192,10 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     path = str(tmp_path / "stripe.sqlite3")
     before = Simulator(path)
     price = ask(
-        before, "POST", "/v1/prices", "currency=usd&unit_amount=500&product_data[name]=Pro&recurring[interval]=month"
+        before,
+        "POST",
+        "/v1/prices",
+        "currency=usd&unit_amount=500&product_data[name]=Pro&recurring[interval]=month",
     )[2]
     form = f"mode=subscription&success_url=https://a.b&line_items[0][price]={price['id']}&line_items[0][quantity]=1"
     session = ask(before, "POST", "/v1/checkout/sessions", form, Idempotency_Key="once")[2]
@@ -208,6 +215,9 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
 
     after.jump(32 * 86_400)
     invoices = ask(after, "GET", "/v1/invoices", f"subscription={kept['subscription']['id']}")[2]["data"]
-    assert [invoice["billing_reason"] for invoice in invoices] == ["subscription_cycle", "subscription_create"]
+    assert [invoice["billing_reason"] for invoice in invoices] == [
+        "subscription_cycle",
+        "subscription_create",
+    ]
     before.store.close()
     after.store.close()

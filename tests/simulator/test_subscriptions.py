@@ -338,7 +338,9 @@ def test_items_come_and_go(shop: Shop) -> None:
     subscription = shop.subscribe(shop.price(1000), customer=customer)
     extra = shop.price(600, name="Extra")
 
-    added = shop.v1.subscription_items.create({"subscription": subscription.id, "price": extra, "quantity": 2})
+    added = shop.v1.subscription_items.create(
+        {"subscription": subscription.id, "price": extra, "quantity": 2}
+    )
     assert added.current_period_end == period(subscription)[1]
     shop.v1.subscription_items.update(added.id, {"quantity": 3})
     shop.advance(to=period(subscription)[1] + 7200)
