@@ -13,7 +13,7 @@ The table it implements, top to bottom, first match wins (per subscription; the 
 10  active, after its end, canceling                         FREE at once
 11  active, after period_end, not canceling                  FULL a day (three if Stripe could not be asked since)
 12  active with paused collection                            FULL: https://docs.stripe.com/billing/subscriptions/pause-payment
-13  past_due, never paid (a trial's first charge failed)     FREE
+13  past_due, had a trial and never paid since              FREE
 14  past_due, within payment grace of the first failure      GRACE
 15  past_due, after it                                       FREE
 16  past_due, paid by invoice                                GRACE until the due date plus grace, then FREE
@@ -239,8 +239,10 @@ def _grace_end(facts: SubscriptionFacts) -> datetime | None:
     failed = facts.first_failed_at or facts.period_start
     if failed is None:
         return None
-    paid_before = facts.first_paid_at is not None
-    days = facts.terms.grace_days if paid_before else facts.terms.grace_days_after_trial
+    # Who pays by the unit pays the first time after a month: nothing paid yet is a trial that failed to convert only
+    # where there was a trial.
+    converting = facts.trial_end is not None and facts.first_paid_at is None
+    days = facts.terms.grace_days_after_trial if converting else facts.terms.grace_days
     return failed + timedelta(days=days) if days else None
 
 

@@ -111,10 +111,13 @@ def complete(*, account: Account, session_id: str) -> Outcome:
     intent = CheckoutIntent.objects.filter(account=account, stripe_session_id=session_id).first()
     if not session_id or intent is None:
         raise NotYours(session_id)
-    subscriptions.sync(account=account, reason="checkout", wait_seconds=subscriptions.PATIENCE_SECONDS)
+    is_fresh = subscriptions.sync(
+        account=account, reason="checkout", wait_seconds=subscriptions.PATIENCE_SECONDS
+    )
     intent.refresh_from_db()
     if intent.state != CheckoutIntent.State.COMPLETE:
-        return Outcome.UNPAID
+        # Unless Stripe itself has just said so, nobody is told that they did not pay.
+        return Outcome.UNPAID if is_fresh else Outcome.PENDING
     is_running = (
         Subscription.objects.live().filter(account=account, status__in=["active", "trialing"]).exists()
     )

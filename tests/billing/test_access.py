@@ -60,7 +60,7 @@ def expected(status, trial, cancel, pause, period, grace, override):
         case "active":
             # The period ended four days ago: every tolerance is used up.
             return FREE, cancel
-        case "past_due" if grace == "within":
+        case "past_due" if grace == "within" or (grace == "never paid" and trial == "none"):
             return GRACE, False
         case "past_due":
             return FREE, False
@@ -169,9 +169,17 @@ def test_payment_grace_runs_from_the_first_failure_and_ends_by_the_clock_alone()
 
 
 def test_a_trial_whose_first_charge_fails_has_no_grace():
-    failed = replace(ACTIVE, status="past_due", first_failed_at=NOW, first_paid_at=None)
+    failed = replace(
+        ACTIVE, status="past_due", first_failed_at=NOW, first_paid_at=None, trial_end=NOW - timedelta(hours=1)
+    )
 
     assert decide(subscriptions=[failed], now=NOW).level == FREE
+
+
+def test_who_pays_by_the_unit_has_grace_for_the_first_bill_too():
+    failed = replace(ACTIVE, status="past_due", first_failed_at=NOW, first_paid_at=None, trial_end=None)
+
+    assert decide(subscriptions=[failed], now=NOW).level == GRACE
 
 
 def test_an_invoiced_customer_has_grace_from_the_due_date():
