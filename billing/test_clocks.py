@@ -5,6 +5,7 @@ https://docs.stripe.com/billing/testing/test-clocks
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -49,7 +50,8 @@ def ensure(*, account: Account, held: Held) -> None:
     customer = held.customer
     if settings.STRIPE_LIVE_MODE or not settings.STRIPE_TEST_CLOCKS or _still_there(customer):
         return
-    start = int(max(clock.wall(), customer.clock_now or clock.wall()).timestamp())
+    # The next whole second: nobody's time goes back, not even by a fraction.
+    start = math.ceil(max(clock.wall(), customer.clock_now or clock.wall()).timestamp())
     # A crash before the commit leaves an empty clock behind, which Stripe removes by itself after 30 days.
     made = gateway.post(
         "/v1/test_helpers/test_clocks",
@@ -85,7 +87,8 @@ def advance(*, account: Account, to: datetime) -> datetime:
     now = known_moment(gateway.get(_path(customer))["frozen_time"])
     if to < now:
         raise BackwardsInTime(f"{account} is already at {now:%Y-%m-%d %H:%M} UTC; time only goes forwards.")
-    for step in _steps(now, to):
+    # Stripe's clocks show whole seconds; the next one is not before `to`.
+    for step in _steps(now, known_moment(math.ceil(to.timestamp()))):
         gateway.post(
             f"{_path(customer)}/advance",
             {"frozen_time": int(step.timestamp())},

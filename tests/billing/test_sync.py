@@ -388,7 +388,7 @@ def test_eight_syncs_at_once_while_stripe_changes_end_at_the_truth(kaboot, accou
 
 
 class Gate:
-    """A place on Stripe's wire where the first call that comes by has to wait, after Stripe has answered it."""
+    """Holds back Stripe's answer to the first call of a kind; later calls of the kind pass."""
 
     def __init__(self, house, method: str, path: str) -> None:
         self._house, self._answer = house, house.handle
