@@ -3,6 +3,7 @@
 The key `_` holds what the simulator remembers for itself; `view` never shows it.
 """
 
+import json
 import random
 import string
 from typing import Any
@@ -47,12 +48,16 @@ PREFIXES = {
     "webhook_endpoint": "we_",
 }
 
+_SKELETONS: dict[str, str] = {}
 _ALPHABET = string.ascii_letters + string.digits
 
 
 def new(kind: str, **facts: Any) -> Obj:
     """A new object of Stripe's kind `kind` with every key real ones have; `facts` override the skeleton."""
-    shape = sdk.skeleton(kind)
+    text = _SKELETONS.get(kind)
+    if text is None:
+        text = _SKELETONS[kind] = json.dumps(sdk.skeleton(kind))
+    shape: Obj = json.loads(text)
     if "id" in shape and "id" not in facts:
         shape["id"] = new_id(PREFIXES[kind])
     shape["object"] = kind

@@ -35,7 +35,7 @@ _BY_PREFIX = {
 _BY_FIELD = {"product": "product", "coupon": "coupon", "default_price": "price", "price": "price"}
 
 # Always whole in Stripe's answers, kept as ids here so that they are never stale.
-_EMBEDDED = {("subscription_item", "price"), ("item", "price"), ("customer", "discount")}
+_EMBEDDED = {"subscription_item": "price", "item": "price", "customer": "discount"}
 
 # The SDK's lists of sub-objects show ten and say `has_more`.
 _SHOWN_IN_LISTS = 10
@@ -87,27 +87,32 @@ def fetch(sim: "Simulator", name: str, field: str = "") -> Obj | None:
 
 
 def _copy(sim: "Simulator", value: Any) -> Any:
-    if isinstance(value, list):
-        return [_copy(sim, inner) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    kind = value.get("object")
-    if kind == "list":
-        data = value["data"]
-        shown = {key: inner for key, inner in value.items() if key not in ("data", "_")}
-        shown["data"] = [_copy(sim, inner) for inner in data[:_SHOWN_IN_LISTS]]
-        shown["has_more"] = bool(value.get("has_more")) or len(data) > _SHOWN_IN_LISTS
-        return shown
-    copied: Obj = {}
-    for key, inner in value.items():
-        if key == "_":
-            continue
-        if isinstance(inner, str) and (kind, key) in _EMBEDDED:
-            whole = fetch(sim, inner, key)
-            copied[key] = _copy(sim, whole) if whole is not None else inner
-        else:
-            copied[key] = _copy(sim, inner)
-    return copied
+    if isinstance(value, dict):
+        kind = value.get("object")
+        if kind == "list":
+            return _copy_list(sim, value)
+        embedded = _EMBEDDED.get(kind, "") if kind else ""
+        copied: Obj = {}
+        # The busiest loop of the simulator: most values are plain and need no call.
+        for key, inner in value.items():
+            if isinstance(inner, dict | list):
+                if key != "_":
+                    copied[key] = _copy(sim, inner)
+            elif embedded == key and inner is not None:
+                whole = fetch(sim, inner, key)
+                copied[key] = _copy(sim, whole) if whole is not None else inner
+            else:
+                copied[key] = inner
+        return copied
+    return [_copy(sim, inner) for inner in value] if isinstance(value, list) else value
+
+
+def _copy_list(sim: "Simulator", value: Obj) -> Obj:
+    data = value["data"]
+    shown = {key: inner for key, inner in value.items() if key not in ("data", "_")}
+    shown["data"] = [_copy(sim, inner) for inner in data[:_SHOWN_IN_LISTS]]
+    shown["has_more"] = bool(value.get("has_more")) or len(data) > _SHOWN_IN_LISTS
+    return shown
 
 
 def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
