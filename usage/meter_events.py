@@ -73,10 +73,14 @@ def _send(event: MeterEvent, *, now: datetime) -> bool:
     """True when Stripe has it. `event` is the row as it was before this claim."""
     account_now = clock.now(event.account) if _is_on_test_clock(event) else now
     if event.first_sent_at is not None and now - event.first_sent_at > SAME_IDENTIFIER:
-        _give_to_a_person(event, "Whether it arrived has been unknown for a day; compare Stripe's total.", now=now)
+        _give_to_a_person(
+            event, "Whether it arrived has been unknown for a day; compare Stripe's total.", now=now
+        )
         return False
     if account_now - event.occurred_at >= OLDEST:
-        _give_to_a_person(event, "It is older than the 35 days Stripe takes; bill it by an invoice item.", now=now)
+        _give_to_a_person(
+            event, "It is older than the 35 days Stripe takes; bill it by an invoice item.", now=now
+        )
         return False
     if event.occurred_at - account_now > NEWEST:
         _later(event, "It is ahead of the clock.", now=now, is_unsent=True)
@@ -108,7 +112,13 @@ def _send(event: MeterEvent, *, now: datetime) -> bool:
     except gateway.StripeError as error:
         # A wrong key or mode: nothing of it is this event's fault, and it waits for a person to mend that.
         _later(event, str(error), now=now, is_unsent=True)
-        _alert("meter_events_not_sent", "meter-events-not-sent", f"Meter events are not taken: {error}", event, now)
+        _alert(
+            "meter_events_not_sent",
+            "meter-events-not-sent",
+            f"Meter events are not taken: {error}",
+            event,
+            now,
+        )
         return False
     MeterEvent.objects.filter(pk=event.pk).update(state=State.SENT, sent_at=now, last_error="")
     return True
@@ -120,7 +130,9 @@ def _is_on_test_clock(event: MeterEvent) -> bool:
 
 def _customer_id(event: MeterEvent) -> str | None:
     return (
-        Customer.objects.filter(account_id=event.account_id).values_list("stripe_customer_id", flat=True).first()
+        Customer.objects.filter(account_id=event.account_id)
+        .values_list("stripe_customer_id", flat=True)
+        .first()
         or None
     )
 

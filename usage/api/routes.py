@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Header, NinjaAPI, Query
+from ninja.openapi.schema import OpenAPISchema
 
 from billing import catalog, clock, entitlements
 from billing.catalog import Plan
@@ -29,10 +30,20 @@ from usage.models import UsageRecord
 
 
 class Api(NinjaAPI):
-    """Ninja's own, mounted inside the room's URLs."""
+    """Ninja's own, mounted inside the room's URLs, with errors that are problems."""
 
     def get_root_path(self, path_params: dict[str, Any]) -> str:
         return reverse("usage:api:api-root", kwargs=path_params)
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """With the errors' own content type, which ninja cannot be told."""
+        schema = super().get_openapi_schema(**options)
+        for methods in schema["paths"].values():
+            for operation in methods.values():
+                for status, answer in operation["responses"].items():
+                    if int(status) >= 400:
+                        answer["content"] = {"application/problem+json": answer["content"]["application/json"]}
+        return schema
 
 
 api = Api(
