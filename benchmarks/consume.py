@@ -51,18 +51,24 @@ def main() -> None:
         for place in ("hot", "many"):
             for script in SCRIPTS:
                 found[f"pgbench {script}, {place}"] = _show(
-                    f"pgbench {script}, {place}", lambda s=script, p=place: _pgbench(url, s, p, options), options
+                    f"pgbench {script}, {place}",
+                    lambda s=script, p=place: _pgbench(url, s, p, options),
+                    options,
                 )
             for mode in ("off", "on", "auto", "reference"):
                 found[f"{mode}, {place}"] = _show(
-                    f"consume, {_called(mode)}, {place}", lambda m=mode, p=place: _consume(m, p, options), options
+                    f"consume, {_called(mode)}, {place}",
+                    lambda m=mode, p=place: _consume(m, p, options),
+                    options,
                 )
         _ratios(found)
         _check_books()
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=16)
@@ -147,7 +153,9 @@ def _consume(mode: str, place: str, options: argparse.Namespace) -> tuple[float,
     context = multiprocessing.get_context("fork")
     start, results = context.Barrier(options.clients + 1), context.Queue()
     clients = [
-        context.Process(target=_client, args=(number, mode, place, options.seconds, start, results), daemon=True)
+        context.Process(
+            target=_client, args=(number, mode, place, options.seconds, start, results), daemon=True
+        )
         for number in range(options.clients)
     ]
     for client in clients:
@@ -212,7 +220,9 @@ def _pgbench(url: str, script: str, place: str, options: argparse.Namespace) -> 
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
         rate = next(line for line in done.stdout.splitlines() if line.startswith("tps"))
         taken = [
-            int(line.split()[2]) / 1000 for log in Path(folder).glob("log.*") for line in log.read_text().splitlines()
+            int(line.split()[2]) / 1000
+            for log in Path(folder).glob("log.*")
+            for line in log.read_text().splitlines()
         ]
     cuts = statistics.quantiles(taken, n=100)
     return float(rate.split()[2]), cuts[49], cuts[98]
@@ -222,7 +232,9 @@ def _pgbench_program() -> Path:
     folder, _ = servers._postgres_programs("installed")
     program = folder / "pgbench"
     if not program.exists():
-        raise SystemExit("This benchmark compares with pgbench, which is part of PostgreSQL's client tools: install them.")
+        raise SystemExit(
+            "This benchmark compares with pgbench, which is part of PostgreSQL's client tools: install them."
+        )
     return program
 
 

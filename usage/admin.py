@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -17,7 +17,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """To be looked at."""
 
     list_select_related = ("account",)
-    search_fields = ("account__name", "=account__id")
+    search_fields: ClassVar[tuple[str, ...]] = ("account__name", "=account__id")
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

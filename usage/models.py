@@ -1,4 +1,4 @@
-"""WHAT THEY USED, as rows: the ledger, the counter of each window, the daily roll-up and the outbox to Stripe's meters."""
+"""WHAT THEY USED, as rows: the ledger, the counter of each window, the daily roll-up, the outbox to Stripe."""
 
 from __future__ import annotations
 

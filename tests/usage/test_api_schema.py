@@ -40,7 +40,9 @@ def test_every_answer_is_as_documented(callers: list[dict[str, str]]) -> None:
     for operation in operations:
 
         @given(case=operation.as_strategy())
-        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(
+            max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        )
         def answers(case: Any) -> None:
             for headers in callers:
                 case.headers.pop("Authorization", None)

@@ -58,7 +58,11 @@ def test_every_anchor_of_ten_years_has_24_periods_without_gap_or_overlap() -> No
     assert checked == 4018 * 24
 
 
-moments = st.datetimes(min_value=datetime(2010, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC))
+moments = st.datetimes(
+    min_value=datetime(2010, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2040, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
 
 
 @given(now=moments, anchor=moments)

@@ -42,7 +42,9 @@ class Api(NinjaAPI):
             for operation in methods.values():
                 for status, answer in operation["responses"].items():
                     if int(status) >= 400:
-                        answer["content"] = {"application/problem+json": answer["content"]["application/json"]}
+                        answer["content"] = {
+                            "application/problem+json": answer["content"]["application/json"]
+                        }
         return schema
 
 
@@ -60,7 +62,7 @@ problems.install(api)
 AccountParameter = Annotated[
     uuid.UUID | None, Query(None, description="For whom; needed with a service key only.")
 ]
-ERRORS = {code: ProblemOut for code in (400, 401, 403, 404)}
+ERRORS = dict.fromkeys((400, 401, 403, 404), ProblemOut)
 
 
 @api.post(

@@ -39,7 +39,7 @@ def attempt(ask: Ask) -> Attempt:
 
 
 def early_lock_release() -> str:
-    """off | on | auto, as the settings say; inside a caller's transaction always off, or theirs would be asynchronous."""
+    """off | on | auto, as the settings say; inside a caller's transaction off, or theirs would be asynchronous."""
     if connection.in_atomic_block or not connection.get_autocommit():
         return "off"
     return str(settings.METERING_EARLY_LOCK_RELEASE)

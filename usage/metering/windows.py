@@ -69,7 +69,7 @@ def of(rights: Entitlements, feature: str, *, now: datetime) -> Window:
 
 
 def _period(account: Account, feature: str, *, per: str, anchor: datetime, now: datetime) -> Period:
-    """By the calendar; but a day or week that is open stays as it was opened, so that a change of zone grants nothing."""
+    """By the calendar; but an open day or week stays as it was opened, so that a change of zone grants nothing."""
     period = periods.containing(now=now, per=per, anchor=anchor, tz=account.timezone)
     if per == "month":
         return period
