@@ -237,9 +237,15 @@ def of_payment(invoice: Doc, *, charges: list[dict[str, Any]]) -> dict[str, Any]
     ]
     paid = next((charge for charge in ours if charge["status"] == "succeeded"), None)
     start, end = shapes.invoice_period(invoice)
-    return {
-        "stripe_subscription_id": shapes.invoice_subscription_id(invoice),
+    # Of an old invoice whose charges are not among the newest, what was seen of them before stays.
+    charged = {
         "stripe_charge_id": paid["id"] if paid else "",
+        # More than was paid on this invoice cannot be given back for it (a charge may pay several).
+        "amount_refunded": min(sum(charge["amount_refunded"] for charge in ours), invoice["amount_paid"]),
+    }
+    return {
+        **(charged if ours else {}),
+        "stripe_subscription_id": shapes.invoice_subscription_id(invoice),
         "stripe_payment_intent_id": intents[-1] if intents else "",
         "number": invoice.get("number") or "",
         "status": invoice["status"],
@@ -248,8 +254,6 @@ def of_payment(invoice: Doc, *, charges: list[dict[str, Any]]) -> dict[str, Any]
         "currency": invoice["currency"],
         "amount_due": invoice["amount_due"],
         "amount_paid": invoice["amount_paid"],
-        # More than was paid on this invoice cannot be given back for it (a charge may pay several).
-        "amount_refunded": min(sum(charge["amount_refunded"] for charge in ours), invoice["amount_paid"]),
         "attempt_count": invoice["attempt_count"],
         "next_payment_attempt_at": moment(invoice.get("next_payment_attempt")),
         "due_at": moment(invoice.get("due_date")),

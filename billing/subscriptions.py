@@ -184,7 +184,7 @@ def _ask(held: Held) -> Truth:
 
 def _mirror(said: Truth, held: Held) -> list[str]:
     failed = []
-    for document in said.documents():
+    for document in mirror.outdated(said.documents()):
         held.renew()
         try:
             mirror.store(document)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from djstripe.models import Customer, Invoice, Subscription
+from djstripe.models.base import StripeModel
 from djstripe.models.billing import BaseInvoice
 from djstripe.utils import convert_tstamp
 
@@ -29,9 +30,18 @@ def apply() -> None:
     if getattr(Subscription, "_mended", False):
         return
     Subscription._mended = True
+    _keep_our_key_to_ourselves()
     _mend_periods()
     _mend_invoices()
     _mend_discounts()
+
+
+def _keep_our_key_to_ourselves() -> None:
+    """Without an owner looked up, no API key is written into dj-stripe's table, where it would lie in plain text.
+
+    It would also win over a newer key in the settings for ever after. We mirror one account, so nothing is lost.
+    """
+    StripeModel._find_owner_account = classmethod(lambda cls, data, api_key=None, livemode=None: None)
 
 
 def _mend_periods() -> None:

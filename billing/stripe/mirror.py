@@ -4,7 +4,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -31,6 +31,26 @@ class MirrorFailed(Exception):
     """dj-stripe could not take an object. Access and money do not depend on it: flag it and go on."""
 
 
+def outdated(documents: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that the mirror has not, or has differently, in the given order.
+
+    Most of what a sync fetches has not changed, and rewriting an invoice costs some thirty queries.
+    """
+    given = [document for document in documents if not document.get("deleted")]
+    stored: dict[str, Any] = {}
+    for kind in {document["object"] for document in given}:
+        ids = [document["id"] for document in given if document["object"] == kind]
+        stored.update(TABLES[kind].objects.filter(id__in=ids).values_list("id", "stripe_data"))
+    return [document for document in given if not _says(stored.get(document["id"]), document)]
+
+
+def _says(stored: Mapping[str, Any] | None, document: Mapping[str, Any]) -> bool:
+    """dj-stripe adds a few keys of its own to what it stores."""
+    return stored is not None and all(
+        key in stored and stored[key] == value for key, value in document.items()
+    )
+
+
 def store(document: Mapping[str, Any]) -> None:
     """Write one of Stripe's objects, as asked for with our pinned version, into dj-stripe's table.
 
@@ -38,8 +58,6 @@ def store(document: Mapping[str, Any]) -> None:
     one. It may ask Stripe for objects this one refers to, so never inside a transaction. Raises MirrorFailed.
     """
     table = TABLES[document["object"]]
-    if document.get("deleted") or _is_as_stored(table, document):
-        return
     try:
         table.sync_from_stripe_data(gateway.as_sdk_object(document), api_key=settings.STRIPE_SECRET_KEY)
     # Whatever another package raises over a shape it does not know must not keep a customer from what they
@@ -56,9 +74,3 @@ def forget_customer(stripe_customer_id: str, *, now: Any) -> None:
     tables.Customer.objects.filter(id=stripe_customer_id, date_purged__isnull=True).update(
         subscriber=None, date_purged=now
     )
-
-
-def _is_as_stored(table: Any, document: Mapping[str, Any]) -> bool:
-    """Most of what a sync fetches has not changed, and rewriting an invoice costs some thirty queries."""
-    stored = table.objects.filter(id=document["id"]).values_list("stripe_data", flat=True).first()
-    return stored is not None and bool(stored == document)

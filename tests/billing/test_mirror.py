@@ -41,6 +41,16 @@ def test_its_own_questions_answer_again(shop, account, alice):
     assert customer.has_any_active_subscription()
 
 
+def test_our_key_is_not_written_into_the_database_and_a_new_one_works_at_once(shop, account, alice, settings):
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    assert not mirrored.APIKey.objects.exists()
+
+    settings.STRIPE_SECRET_KEY = settings.STRIPE_TEST_SECRET_KEY = "sk_test_" + "2" * 24
+    subscriptions.cancel(account=account)
+
+    assert mirrored.Subscription.objects.get().stripe_data["cancel_at_period_end"] is True
+
+
 def test_a_customer_with_a_discount_is_mirrored(shop, account, alice):
     buy(shop, account, alice, "hybrid_payg_tokens")
     coupon = gateway.post("/v1/coupons", {"percent_off": 10, "duration": "forever"}, idempotency_key="coupon")
@@ -62,11 +72,12 @@ def test_a_customer_with_a_discount_is_mirrored(shop, account, alice):
 
 def test_what_has_not_changed_is_not_written_again(shop, account, alice):
     buy(shop, account, alice, "hybrid_team_month", 2)
-    before = list(mirrored.Invoice.objects.values_list("djstripe_updated", flat=True))
+    tables = [mirrored.Customer, mirrored.Subscription, mirrored.Invoice, mirrored.PaymentMethod]
+    before = [list(table.objects.values_list("id", "djstripe_updated")) for table in tables]
 
     subscriptions.sync(account=account, reason="test")
 
-    assert list(mirrored.Invoice.objects.values_list("djstripe_updated", flat=True)) == before
+    assert [list(table.objects.values_list("id", "djstripe_updated")) for table in tables] == before
 
 
 def test_a_shape_the_mirror_cannot_take_is_told_to_staff_and_nothing_else_suffers(
