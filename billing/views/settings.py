@@ -123,7 +123,11 @@ def portal(request: HttpRequest) -> HttpResponse:
 def returned(request: HttpRequest) -> HttpResponse:
     """Back from the portal: ask Stripe what changed there before showing the settings again."""
     try:
-        subscriptions.sync(account=request.account, reason="portal_return")  # type: ignore[attr-defined]
+        subscriptions.sync(
+            account=request.account,  # type: ignore[attr-defined]
+            reason="portal_return",
+            wait_seconds=subscriptions.PATIENCE_SECONDS,
+        )
     except gateway.StripeError:
         messages.info(request, "What you changed at Stripe will show here in a moment.")
     return redirect("billing:settings")

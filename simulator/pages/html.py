@@ -127,7 +127,9 @@ def test_cards() -> str:
 
 def _headers(leads_to: tuple[str | None, ...]) -> dict[str, str]:
     origins = {"'self'"} | {
-        f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, filter(None, leads_to))
+        f"{parts.scheme}://{parts.netloc}"
+        for parts in map(urlsplit, filter(None, leads_to))
+        if parts.netloc  # a path of our own is 'self'
     }
     policy = (
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "

@@ -31,7 +31,7 @@ def sign_up(page: Page, email: str, *, name: str = "Kim") -> None:
 def code_mailed_to(email: str) -> str:
     """The verification code in the newest mail to that address."""
     letter = eventually(lambda: next((m for m in reversed(mail.outbox) if email in m.to), None))
-    found = re.search(r"^\s*([A-Z0-9]{3}-?[A-Z0-9]{3})\s*$", letter.body, re.M)
+    found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", letter.body, re.M)
     assert found, letter.body
     return found[1]
 
