@@ -57,9 +57,8 @@ def _make_environment() -> None:
     uv = shutil.which("uv")
     if uv:
         _do([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], "make .venv")
-    else:
-        advice = "On Debian and Ubuntu install python3-venv (apt-get install python3-venv)."
-        _do([sys.executable, "-m", "venv", "--clear", str(VENV)], "make .venv", advice)
+    else:  # without pip, which alone would take three seconds to unpack
+        _do([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)], "make .venv")
     if not _works(PYTHON):
         raise CannotStart(f"{PYTHON} does not start. Delete .venv and run this again with another Python.")
 
@@ -82,8 +81,7 @@ def _install(locks: list[Path]) -> None:
     if uv:
         command = [uv, "pip", "install", "--quiet", "--python", str(PYTHON), "--require-hashes", *files]
     else:
-        command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += ["--require-hashes", *files]
+        command = [*_pip(), *files]
     _do(command, "install the packages", advice)
 
 
@@ -96,9 +94,24 @@ def _uv() -> str | None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
         only_uv.write(_locked("uv"))
         only_uv.flush()
-        command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        done = subprocess.run([*command, "--require-hashes", "-r", only_uv.name], capture_output=True)
+        done = subprocess.run([*_pip(), "-r", only_uv.name], capture_output=True, stdin=subprocess.DEVNULL)
     return str(here) if done.returncode == 0 and here.exists() else None
+
+
+def _pip() -> list[str]:
+    """pip of the Python we run on, told to install into .venv; or one put into .venv when that Python has none."""
+    for command in (
+        [sys.executable, "-m", "pip", "--python", str(PYTHON)],
+        [str(PYTHON), "-m", "pip"],
+    ):
+        if (
+            subprocess.run([*command, "--version"], capture_output=True, stdin=subprocess.DEVNULL).returncode
+            == 0
+        ):
+            return [*command, "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    advice = "On Debian and Ubuntu: apt-get install python3-venv."
+    _do([str(PYTHON), "-m", "ensurepip"], "put pip into .venv", advice)
+    return _pip()
 
 
 def _locked(package: str) -> str:
