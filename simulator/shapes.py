@@ -9,6 +9,7 @@ import string
 from typing import Any
 
 from simulator import sdk
+from simulator.sdk.responses import INCLUDABLE
 
 Obj = dict[str, Any]
 
@@ -54,15 +55,20 @@ _ALPHABET = string.ascii_letters + string.digits
 
 def new(kind: str, **facts: Any) -> Obj:
     """A new object of Stripe's kind `kind` with every key real ones have; `facts` override the skeleton."""
-    text = _SKELETONS.get(kind)
-    if text is None:
-        text = _SKELETONS[kind] = json.dumps(sdk.skeleton(kind))
-    shape: Obj = json.loads(text)
+    shape: Obj = json.loads(_skeleton(kind))
     if "id" in shape and "id" not in facts:
         shape["id"] = new_id(PREFIXES[kind])
     shape["object"] = kind
     shape.update(facts)
     return shape
+
+
+def declares(kind: str, field: str) -> bool:
+    """Does the SDK know this field, be it only shown when expanded?"""
+    try:
+        return field in json.loads(_skeleton(kind)) or field in INCLUDABLE.get(kind, ())
+    except KeyError:
+        return False
 
 
 def new_id(prefix: str, length: int = 24) -> str:
@@ -81,3 +87,9 @@ def id_of(value: Any) -> str | None:
         found = value.get("id")
         return found if isinstance(found, str) else None
     return value if isinstance(value, str) and value else None
+
+
+def _skeleton(kind: str) -> str:
+    if kind not in _SKELETONS:
+        _SKELETONS[kind] = json.dumps(sdk.skeleton(kind))
+    return _SKELETONS[kind]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import invalid
-from simulator.shapes import Obj
+from simulator.shapes import Obj, declares
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
@@ -64,7 +64,7 @@ def render(sim: "Simulator", obj: Obj, expand: list[str]) -> Obj:
     """A copy with every path of `expand` (e.g. `data.latest_invoice.payments`) opened; 400 for one
     that cannot be.
     """
-    shown = snapshot(sim, obj)
+    shown: Obj = _copy_full(sim, obj)
     for path in expand:
         if not isinstance(path, str):
             raise invalid("Invalid string: expand must be a list of strings", param="expand")
@@ -91,7 +91,7 @@ def _copy(sim: "Simulator", value: Any) -> Any:
         kind = value.get("object")
         if kind == "list":
             return _copy_list(sim, value)
-        embedded = _EMBEDDED.get(kind, "") if kind else ""
+        embedded = _EMBEDDED.get(kind, "") if isinstance(kind, str) else ""
         copied: Obj = {}
         # The busiest loop of the simulator: most values are plain and need no call.
         for key, inner in value.items():
@@ -124,18 +124,12 @@ def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
         return  # what is left of a deleted object has nothing to open, and asking is no mistake
     head, rest = parts[0], parts[1:]
     kind = str(shown.get("object"))
-    if head not in shown and (kind, head) in _GROWN:
-        real = sim.store.get(kind, shown.get("id"))
-        shown[head] = _copy_full(sim, _GROWN[kind, head](sim, real if real is not None else shown))
+    _grow(sim, shown, kind, parts)
     value = shown.get(head)
     if isinstance(value, str):
         whole = fetch(sim, value, head)
-        if (
-            whole is None
-            and not rest
-            and head not in _BY_FIELD
-            and not any(map(value.startswith, _BY_PREFIX))
-        ):
+        names_something = head in _BY_FIELD or any(map(value.startswith, _BY_PREFIX))
+        if whole is None and not rest and not names_something:
             raise invalid(f"This property cannot be expanded ({path}).", param="expand")
         value = shown[head] = snapshot(sim, whole) if whole is not None else value
     elif isinstance(value, list):
@@ -144,17 +138,29 @@ def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
             snapshot(sim, whole) if whole is not None else old
             for whole, old in zip(opened, value, strict=True)
         ]
-    elif value is None and head not in shown and kind != "list" and not _is_declared(kind, head):
+    elif head not in shown and "object" in shown and kind != "list" and not _is_declared(kind, head):
         raise invalid(f"This property cannot be expanded ({path}).", param="expand")
     if rest:
         _open(sim, value, rest, path)
 
 
+def _grow(sim: "Simulator", shown: Obj, kind: str, parts: list[str]) -> None:
+    """Adds a field that only exists when asked for: of the object itself, or of a hash right inside it."""
+    real = sim.store.get(kind, shown.get("id")) or shown
+    head = parts[0]
+    if head not in shown and (kind, head) in _GROWN:
+        shown[head] = _copy_full(sim, _GROWN[kind, head](sim, real))
+    within = ".".join(parts[:2])
+    if len(parts) > 1 and isinstance(shown.get(head), dict) and (kind, within) in _GROWN:
+        shown[head][parts[1]] = _copy_full(sim, _GROWN[kind, within](sim, real))
+
+
 def _copy_full(sim: "Simulator", value: Any) -> Any:
+    """A list that was asked for is not cut short: it has been paged already."""
     if isinstance(value, dict) and value.get("object") == "list":
         return {**value, "data": [_copy(sim, inner) for inner in value["data"]]}
     return _copy(sim, value)
 
 
 def _is_declared(kind: str, field: str) -> bool:
-    return (kind, field) in _GROWN or field in ("data", "default_payment_method", "test_clock", "schedule")
+    return (kind, field) in _GROWN or declares(kind, field)

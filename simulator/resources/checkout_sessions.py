@@ -167,6 +167,14 @@ def _grow_line_items(sim: "Simulator", session: Obj) -> Any:
     return lists.of(session["_"]["line_items"], f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
+@view.grows("checkout.session", "total_details.breakdown")
+def _grow_breakdown(sim: "Simulator", session: Obj) -> Any:
+    subscription = sim.store.get("subscription", session["subscription"])
+    names = sim.store.find("discount", "subscription", subscription["id"]) if subscription else []
+    taken = (session["total_details"] or {}).get("amount_discount", 0)
+    return {"discounts": [{"amount": taken, "discount": found} for found in names[:1]], "taxes": []}
+
+
 def _frame(params: Params, mode: str, ui_mode: str, customer: str | None, now: int, expires: int) -> Obj:
     collects = params.choice("payment_method_collection", ("always", "if_required"), "always")
     tax = params.inner("automatic_tax").flag("enabled")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +124,20 @@ def test_lists_are_newest_first_and_paged_both_ways(api: stripe.StripeClient) ->
     assert [found.id for found in api.v1.customers.list({"limit": 2}).auto_paging_iter()] == made
 
 
+def test_a_page_can_have_a_hundred_entries_and_a_list_within_an_object_shows_ten(shop: Shop) -> None:
+    customer = shop.customer()
+    for number in range(25):
+        item = {"customer": customer, "amount": number + 1, "currency": "usd"}
+        shop.v1.invoice_items.create(item)  # type: ignore[arg-type]
+    invoice = shop.v1.invoices.create({"customer": customer, "pending_invoice_items_behavior": "include"})
+
+    assert len(shop.v1.invoice_items.list({"limit": 100}).data) == 25
+    shown = shop.v1.invoices.retrieve(invoice.id).lines
+    assert (len(shown.data), shown.has_more) == (10, True)
+    every = list(shop.v1.invoices.line_items.list(invoice.id, {"limit": 10}).auto_paging_iter())
+    assert len({line.id for line in every}) == 25
+
+
 def test_a_page_has_at_most_a_hundred_entries(api: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="between 1 and 100"):
         api.v1.customers.list({"limit": 101})
@@ -163,6 +180,21 @@ def test_expanding_opens_ids_at_any_depth(shop: Shop) -> None:
         shop.v1.subscriptions.list({"expand": ["data.items.data.price.product"]})
 
 
+def test_what_is_only_shown_on_request_is_shown_on_request(shop: Shop) -> None:
+    customer = shop.customer()
+    session = shop.session(shop.price(), customer=customer)
+    shop.pay(session)
+    deep = ["total_details.breakdown", "line_items.data.discounts", "subscription.latest_invoice.payments"]
+
+    opened = shop.v1.checkout.sessions.retrieve(session, {"expand": deep})
+    kim = shop.v1.customers.retrieve(customer, {"expand": ["subscriptions", "sources", "tax_ids", "tax"]})
+
+    assert opened.total_details is not None and opened.total_details.breakdown is not None
+    assert kim.subscriptions is not None and len(kim.subscriptions.data) == 1
+    assert kim.sources is not None and kim.sources.data == []
+    assert "subscriptions" not in shop.v1.customers.retrieve(customer).to_dict()
+
+
 def test_what_cannot_be_expanded_is_an_error(api: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
         api.v1.customers.create({"expand": ["unicorn"]})
@@ -186,6 +218,87 @@ def test_an_update_tells_what_was_before(shop: Shop) -> None:
     assert event.data.previous_attributes is not None
     assert event.data.previous_attributes.to_dict() == {"name": "Kim"}
     assert event["request"]["id"].startswith("req_")
+
+
+def test_twenty_clicks_at_once_with_one_key_make_one_customer(house: Running, sim: Simulator) -> None:
+    def click(_: int) -> str:
+        client = stripe.StripeClient("sk_test_" + "0" * 24, base_addresses={"api": house.url})
+        return client.v1.customers.create(
+            {"email": "kim@example.com"}, {"idempotency_key": "double-click"}
+        ).id
+
+    with ThreadPoolExecutor(20) as hands:
+        found = set(hands.map(click, range(20)))
+
+    assert len(found) == 1
+    assert sum(1 for _ in sim.store.all("customer")) == 1
+
+
+def test_a_process_killed_in_the_middle_loses_nothing_it_answered(tmp_path: Path) -> None:
+    path = str(tmp_path / "stripe.sqlite3")
+    script = (
+        "import sys\n"
+        "from simulator.core import Simulator\n"
+        f"sim = Simulator({path!r})\n"
+        "headers = {'Authorization': 'Bearer sk_test_' + '0' * 24}\n"
+        "while True:\n"
+        "    answer = sim.handle('POST', '/v1/customers', '', b'email=a@b.c', headers)\n"
+        "    sys.stdout.buffer.write(answer[2] + b'\\n')\n"
+        "    sys.stdout.buffer.flush()\n"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    answered = [json.loads(worker.stdout.readline())["id"] for _ in range(50)]
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+
+    after = Simulator(path)
+
+    assert all(after.store.get("customer", name) for name in answered)
+    told = {event["data"]["object"]["id"] for event in after.store.all("event")}
+    assert told == {customer["id"] for customer in after.store.all("customer")}
+    after.store.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "customers",
+        "products",
+        "prices",
+        "payment_methods",
+        "payment_intents",
+        "setup_intents",
+        "charges",
+        "refunds",
+        "disputes",
+        "coupons",
+        "promotion_codes",
+        "subscriptions",
+        "invoices",
+        "invoiceitems",
+        "invoice_payments",
+        "events",
+        "webhook_endpoints",
+        "payouts",
+        "tax_rates",
+        "credit_notes",
+        "subscription_schedules",
+        "balance_transactions",
+        "checkout/sessions",
+        "billing_portal/configurations",
+        "billing/meters",
+        "test_helpers/test_clocks",
+        "entitlements/features",
+        "accounts",
+    ],
+)
+def test_every_noun_can_be_listed(sim: Simulator, path: str) -> None:
+    status, _, answer = ask(sim, "GET", f"/v1/{path}")
+
+    assert status == 200
+    assert (answer["object"], answer["data"], answer["has_more"]) == ("list", [], False)
 
 
 def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
