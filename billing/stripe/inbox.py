@@ -25,6 +25,9 @@ CLAIM_SECONDS = 90
 # A drain stops taking more after this, well before Celery's soft time limit would stop it in the middle.
 DRAIN_SECONDS = 45
 HELPING = 500
+# A letter that ends its reader every time must not do so for ever. Readers end for other reasons too (a deploy,
+# a machine out of memory), so this is more than an honest failure is allowed.
+MOST_CLAIMS = 50
 
 
 def keep(*, letter: Envelope, body: bytes, now: datetime) -> bool:
@@ -170,7 +173,7 @@ def _read(claimed: list[WebhookEvent], *, now: datetime) -> None:
     """Do what the letters ask for and write down what became of them."""
     readable = []
     for letter in claimed:
-        if letter.attempts > outcomes.MOST_ATTEMPTS:
+        if letter.attempts > MOST_CLAIMS:
             outcomes.record([letter], outcomes.Failed("Every reader of this letter ended midway."), now=now)
         else:
             readable.append(letter)

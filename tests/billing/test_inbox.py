@@ -255,10 +255,10 @@ def test_a_reader_that_comes_back_too_late_changes_nothing(customer):
 
 def test_a_letter_that_kills_every_reader_is_given_up(customer):
     row = about(customer)
-    for day in range(outcomes.MOST_ATTEMPTS):
+    for day in range(inbox.MOST_CLAIMS):
         assert inbox._claim_next(now=timezone.now() + timedelta(days=day), limit=10)  # and then it is killed
 
-    drain(after=timedelta(days=30))
+    drain(after=timedelta(days=60))
 
     row.refresh_from_db()
     assert row.state == "dead"
