@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
@@ -148,3 +150,36 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class LookAndEndAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """In place of allauth's own pages: no secrets are shown, nothing is edited, a row may be removed."""
+
+    list_select_related = ("user",)
+    search_fields = ("user__email", "user__name")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class UserSessionAdmin(LookAndEndAdmin):
+    """Whoever had the session key would be that person."""
+
+    list_display = ("user", "created_at", "last_seen_at", "ip", "user_agent")
+    exclude = ("session_key", "data")
+
+
+class AuthenticatorAdmin(LookAndEndAdmin):
+    """Staff remove a lost second factor; its secret is nobody's to see."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    exclude = ("data",)
+
+
+for model, page in ((UserSession, UserSessionAdmin), (Authenticator, AuthenticatorAdmin)):
+    admin.site.unregister(model)
+    admin.site.register(model, page)
