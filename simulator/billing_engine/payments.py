@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator import cards, events
-from simulator.billing_engine import money
+from simulator.billing_engine import charging, money
 from simulator.errors import StripeError
 from simulator.errors import card as card_error
 from simulator.shapes import Obj, new, new_id
@@ -144,40 +144,6 @@ def settled_invoice_payment(sim: "Simulator", payment: Obj) -> None:
         events.emit(sim, "invoice_payment.paid", found)
 
 
-def transaction(
-    sim: "Simulator", *, kind: str, source: Obj, amount: int, fee: int, description: str | None
-) -> Obj:
-    """An entry of Stripe's balance."""
-    now = sim.clock.now(source)
-    details = [
-        {
-            "amount": fee,
-            "application": None,
-            "currency": source["currency"],
-            "description": "Stripe processing fees",
-            "type": "stripe_fee",
-        }
-    ]
-    return sim.save(
-        new(
-            "balance_transaction",
-            amount=amount,
-            available_on=now,
-            balance_type="payments",
-            created=now,
-            currency=source["currency"],
-            description=description,
-            fee=fee,
-            fee_details=details if fee else [],
-            net=amount - fee,
-            reporting_category=kind,
-            source=source["id"],
-            status="available",
-            type=kind,
-        )
-    )
-
-
 def _ask(sim: "Simulator", payment: Obj, return_url: str | None) -> Outcome:
     back = return_url or payment["_"].get("return_url")
     payment["status"] = "requires_action"
@@ -191,9 +157,9 @@ def _ask(sim: "Simulator", payment: Obj, return_url: str | None) -> Outcome:
 
 
 def _pay(sim: "Simulator", payment: Obj, method: Obj, card: cards.Card) -> Outcome:
-    charge = _charge(sim, payment, method, error=None)
+    charge = charging.charge(sim, payment, method, error=None)
     fee = money.share(payment["amount"], 29, 1000) + 30
-    entry = transaction(
+    entry = charging.transaction(
         sim,
         kind="charge",
         source=charge,
@@ -225,7 +191,7 @@ def _pay(sim: "Simulator", payment: Obj, method: Obj, card: cards.Card) -> Outco
 
 
 def _decline(sim: "Simulator", payment: Obj, method: Obj, error: StripeError) -> Outcome:
-    charge = _charge(sim, payment, method, error=error)
+    charge = charging.charge(sim, payment, method, error=error)
     payment |= {
         "status": "requires_payment_method",
         "latest_charge": charge["id"],
@@ -264,87 +230,6 @@ def _error(sim: "Simulator", error: StripeError, method: str | None) -> dict[str
         "decline_code": error.facts.get("decline_code"),
         "doc_url": f"https://docs.stripe.com/error-codes/{str(error.facts.get('code')).replace('_', '-')}",
         "payment_method": view.snapshot(sim, found) if found else None,
-    }
-
-
-def _charge(sim: "Simulator", payment: Obj, method: Obj, error: StripeError | None) -> Obj:
-    is_paid = error is None
-    charge = new(
-        "charge",
-        amount=payment["amount"],
-        amount_captured=payment["amount"] if is_paid else 0,
-        billing_details=method["billing_details"],
-        calculated_statement_descriptor="SIMULATED SHOP",
-        captured=is_paid,
-        created=sim.clock.now(payment),
-        currency=payment["currency"],
-        customer=payment["customer"],
-        description=payment["description"],
-        failure_code=error.facts.get("code") if error else None,
-        failure_message=error.message if error else None,
-        fraud_details={},
-        metadata=dict(payment["metadata"]),
-        outcome=_outcome(error),
-        paid=is_paid,
-        payment_intent=payment["id"],
-        payment_method=method["id"],
-        payment_method_details={"card": _card_details(method, payment["amount"]), "type": "card"},
-        radar_options={},
-        receipt_email=payment["receipt_email"],
-        status="succeeded" if is_paid else "failed",
-    )
-    charge["receipt_url"] = f"{sim.base_url}/receipts/{charge['id']}" if is_paid else None
-    return sim.save(charge)
-
-
-def _outcome(error: StripeError | None) -> Obj:
-    if error is None:
-        return {
-            "advice_code": None,
-            "network_advice_code": None,
-            "network_decline_code": None,
-            "network_status": "approved_by_network",
-            "reason": None,
-            "risk_level": "normal",
-            "risk_score": 12,
-            "seller_message": "Payment complete.",
-            "type": "authorized",
-        }
-    return {
-        "advice_code": "try_again_later",
-        "network_advice_code": None,
-        "network_decline_code": "01",
-        "network_status": "declined_by_network",
-        "reason": error.facts.get("decline_code") or error.facts.get("code"),
-        "risk_level": "normal",
-        "risk_score": 12,
-        "seller_message": "The bank did not return any further details with this decline.",
-        "type": "issuer_declined",
-    }
-
-
-def _card_details(method: Obj, amount: int) -> Obj:
-    kept = (
-        "brand",
-        "checks",
-        "country",
-        "exp_month",
-        "exp_year",
-        "fingerprint",
-        "funding",
-        "last4",
-        "wallet",
-    )
-    return {key: method["card"][key] for key in kept} | {
-        "amount_authorized": amount,
-        "authorization_code": "123456",
-        "installments": None,
-        "mandate": None,
-        "network": method["card"]["brand"],
-        "network_token": {"used": False},
-        "network_transaction_id": "104999992599999",
-        "regulated_status": "unregulated",
-        "three_d_secure": None,
     }
 
 

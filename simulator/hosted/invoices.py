@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import cards, events
+from simulator import events
 from simulator.billing_engine import collection, invoicing
 from simulator.errors import StripeError
-from simulator.hosted.checkout import NotOpen, Outcome
+from simulator.hosted.outcome import NotOpen, Outcome
 from simulator.resources import customers, invoices, payment_methods
 
 if TYPE_CHECKING:
@@ -24,17 +24,7 @@ def pay_hosted(sim: "Simulator", invoice_id: str, *, card: dict[str, Any] | None
         try:
             method = collection.method_for(sim, invoice)
             if card is not None:
-                found = cards.by_number(str(card["number"]))
-                month, year = int(card["exp_month"]), int(card["exp_year"])
-                payment_methods.check_expiry(sim, month, year)
-                method = payment_methods.make(
-                    sim,
-                    found,
-                    exp_month=month,
-                    exp_year=year if year > 99 else 2000 + year,
-                    billing={"email": customer["email"], "name": customer["name"]},
-                    now=sim.clock.now(customer),
-                )
+                method = payment_methods.typed(sim, card, customer=customer)
             outcome = collection.attempt(sim, invoice, method=method, off_session=False)
         except StripeError as refusal:
             if refusal.kind != "card_error":

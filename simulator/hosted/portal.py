@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import cards, events
+from simulator import events
 from simulator.billing_engine import canceling, updating
 from simulator.errors import StripeError, invalid, no_such
-from simulator.hosted.checkout import Outcome
+from simulator.hosted.outcome import Outcome
 from simulator.params import Params
 from simulator.resources import customers, payment_methods, setup_intents, subscriptions
 from simulator.shapes import Obj
@@ -71,17 +71,7 @@ def change_card(sim: "Simulator", session_id: str, card: dict[str, Any]) -> Outc
     with sim.transaction():
         customer = customers.need(sim, need(sim, session_id)["customer"])
         try:
-            found = cards.by_number(str(card["number"]))
-            month, year = int(card["exp_month"]), int(card["exp_year"])
-            payment_methods.check_expiry(sim, month, year)
-            method = payment_methods.make(
-                sim,
-                found,
-                exp_month=month,
-                exp_year=year if year > 99 else 2000 + year,
-                billing={"email": customer["email"], "name": customer["name"]},
-                now=sim.clock.now(customer),
-            )
+            method = payment_methods.typed(sim, card, customer=customer)
             intent = setup_intents.make(sim, customer["id"])
             # The bank's question is answered here and now: the portal's page has no step of its own for it.
             setup_intents.proceed(sim, intent, method, authenticated=True)

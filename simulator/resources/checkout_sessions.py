@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events, lists, view
-from simulator.billing_engine import lines, money, usage
+from simulator.billing_engine import basket, money
 from simulator.errors import invalid, no_such
 from simulator.params import Params
-from simulator.resources import customers, prices, products
+from simulator.resources import customers
 from simulator.resources.subscriptions import missing_payment_method
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
@@ -60,7 +60,7 @@ def create(sim: "Simulator", request: Request) -> Obj:
         )
     session = _frame(params, mode, ui_mode, customer, now, expires)
     session["id"] = new_id("cs_test_", 58)
-    bought = _line_items(sim, params, mode)
+    bought = basket.read(sim, params, mode)
     session["url"] = f"{sim.base_url}/c/pay/{session['id']}" if ui_mode == "hosted_page" else None
     session["_"] = {
         "line_items": bought,
@@ -79,9 +79,10 @@ def total_up(sim: "Simulator", session: Obj) -> None:
     if session["mode"] == "setup":
         session |= {"amount_subtotal": None, "amount_total": None, "total_details": None}
         return
-    is_trial = session["mode"] == "subscription" and session["_"]["subscription_data"].get("trial_days")
+    data = session["_"]["subscription_data"]
+    is_trial = session["mode"] == "subscription" and bool(data["trial_days"] or data["trial_end"])
     parts = [
-        0 if is_trial and item["price"] in _recurring(sim, bought) else item["amount_subtotal"]
+        0 if is_trial and item["price"] in basket.recurring(sim, bought) else item["amount_subtotal"]
         for item in bought
     ]
     taken = [0] * len(bought)
@@ -233,76 +234,6 @@ def _frame(params: Params, mode: str, ui_mode: str, customer: str | None, now: i
 def _details(email: str | None) -> Obj:
     nothing = dict.fromkeys(("address", "business_name", "individual_name", "name", "phone", "tax_ids"))
     return {**nothing, "email": email, "tax_exempt": "none"}
-
-
-def _line_items(sim: "Simulator", params: Params, mode: str) -> list[Obj]:
-    given = params.each("line_items")
-    if mode == "setup":
-        return []
-    if not given:
-        raise invalid("You must pass `line_items`.", param="line_items", code="parameter_missing")
-    found = []
-    for entry in given:
-        price = _price(sim, entry)
-        if not price["active"]:
-            raise invalid(f"The price specified is inactive: {price['id']}.", param=entry.name("price"))
-        is_metered = usage.is_metered(price)
-        if is_metered and "quantity" in entry:
-            raise invalid("You cannot set the quantity for metered plans.", param=entry.name("quantity"))
-        quantity = entry.integer("quantity")
-        if quantity is None and not is_metered:
-            raise invalid(
-                "Quantity is required. Add `quantity` to the line item.", param=entry.name("quantity")
-            )
-        if price["recurring"] and mode == "payment":
-            raise invalid(
-                "You specified `payment` mode but passed a recurring price.", param=entry.name("price")
-            )
-        amount = money.cost(prices.whole(price), quantity or 0)
-        item = new(
-            "item",
-            adjustable_quantity=None,
-            amount_subtotal=amount,
-            amount_total=amount,
-            currency=price["currency"],
-            description=lines.name_of(sim, price),
-            price=price["id"],
-            quantity=quantity,
-        )
-        for absent in ("discounts", "taxes", "metadata"):
-            item.pop(absent, None)
-        adjustable = entry.inner("adjustable_quantity")
-        if adjustable.flag("enabled"):
-            item["adjustable_quantity"] = {
-                "enabled": True,
-                "maximum": adjustable.integer("maximum", 99),
-                "minimum": adjustable.integer("minimum", 0),
-            }
-        found.append(item)
-    if mode == "subscription" and not _recurring(sim, found):
-        raise invalid(
-            "You must provide at least one recurring price in `subscription` mode when using prices.",
-            param="line_items",
-        )
-    if len({item["currency"] for item in found}) > 1:
-        raise invalid("All prices must have the same currency.", param="line_items")
-    return found
-
-
-def _price(sim: "Simulator", entry: Params) -> Obj:
-    if "price" in entry:
-        return prices.need(sim, entry.need("price"), param=entry.name("price"), status=400)
-    data = entry.inner("price_data")
-    if "product" in data:
-        product = products.need(sim, data.need("product"), param=data.name("product"), status=400)
-    else:
-        made = data.inner("product_data")
-        product = products.make(sim, made, name=made.need("name"))
-    return prices.make(sim, data, product=product["id"])
-
-
-def _recurring(sim: "Simulator", bought: list[Obj]) -> set[str]:
-    return {item["price"] for item in bought if prices.need(sim, item["price"])["recurring"]}
 
 
 def _subscription_data(params: Params) -> Obj:

@@ -1,7 +1,8 @@
 """Payment methods: cards, attached to a customer or not."""
 
 import hashlib
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from simulator import cards, events, lists
 from simulator.errors import card as card_error
@@ -58,6 +59,23 @@ def make(
     return sim.save(method)
 
 
+def typed(sim: "Simulator", given: dict[str, Any], *, customer: Obj, billing: Obj | None = None) -> Obj:
+    """A card as somebody typed it on a hosted page, {number, exp_month, exp_year, cvc}; raises 402
+    when it cannot be.
+    """
+    found = cards.by_number(str(given["number"]))
+    month, year = int(given["exp_month"]), int(given["exp_year"])
+    check_expiry(sim, month, year)
+    return make(
+        sim,
+        found,
+        exp_month=month,
+        exp_year=year if year > 99 else 2000 + year,
+        billing=billing or {"email": customer["email"], "name": customer["name"]},
+        now=sim.clock.now(customer),
+    )
+
+
 def attach_to(sim: "Simulator", method: Obj, customer: Obj) -> Obj:
     """Saves a card for a customer; most cards that decline are refused already here, as at Stripe."""
     if method["customer"] == customer["id"]:
@@ -109,8 +127,6 @@ def create(sim: "Simulator", request: Request) -> Obj:
 
 def check_expiry(sim: "Simulator", month: int, year: int) -> None:
     """Refuses a month that is not one and a year gone by, in Stripe's words."""
-    import time
-
     today = time.gmtime(sim.clock.now())
     full = year if year > 99 else 2000 + year
     if not 1 <= month <= 12:

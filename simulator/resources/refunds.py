@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events, lists
-from simulator.billing_engine import payments
+from simulator.billing_engine import charging
 from simulator.errors import invalid, missing_param, no_such
 from simulator.resources import charges, payment_intents
 from simulator.routing import Request, route
@@ -61,7 +61,7 @@ def make(
         status="succeeded",
     )
     sim.save(refund)
-    entry = payments.transaction(
+    entry = charging.transaction(
         sim, kind="refund", source={**refund, "id": refund["id"]}, amount=-wanted, fee=0, description="REFUND"
     )
     refund["balance_transaction"] = entry["id"]

@@ -1,0 +1,125 @@
+"""Charges and the entries they leave in the balance: the record of what a card said."""
+
+from typing import TYPE_CHECKING
+
+from simulator.errors import StripeError
+from simulator.shapes import Obj, new
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+
+def charge(sim: "Simulator", payment: Obj, method: Obj, error: StripeError | None) -> Obj:
+    """A charge of an intent's amount on a card; a failed one when there is an `error`."""
+    is_paid = error is None
+    found = new(
+        "charge",
+        amount=payment["amount"],
+        amount_captured=payment["amount"] if is_paid else 0,
+        billing_details=method["billing_details"],
+        calculated_statement_descriptor="SIMULATED SHOP",
+        captured=is_paid,
+        created=sim.clock.now(payment),
+        currency=payment["currency"],
+        customer=payment["customer"],
+        description=payment["description"],
+        failure_code=error.facts.get("code") if error else None,
+        failure_message=error.message if error else None,
+        fraud_details={},
+        metadata=dict(payment["metadata"]),
+        outcome=_outcome(error),
+        paid=is_paid,
+        payment_intent=payment["id"],
+        payment_method=method["id"],
+        payment_method_details={"card": _card_details(method, payment["amount"]), "type": "card"},
+        radar_options={},
+        receipt_email=payment["receipt_email"],
+        status="succeeded" if is_paid else "failed",
+    )
+    found["receipt_url"] = f"{sim.base_url}/receipts/{found['id']}" if is_paid else None
+    return sim.save(found)
+
+
+def _outcome(error: StripeError | None) -> Obj:
+    if error is None:
+        return {
+            "advice_code": None,
+            "network_advice_code": None,
+            "network_decline_code": None,
+            "network_status": "approved_by_network",
+            "reason": None,
+            "risk_level": "normal",
+            "risk_score": 12,
+            "seller_message": "Payment complete.",
+            "type": "authorized",
+        }
+    return {
+        "advice_code": "try_again_later",
+        "network_advice_code": None,
+        "network_decline_code": "01",
+        "network_status": "declined_by_network",
+        "reason": error.facts.get("decline_code") or error.facts.get("code"),
+        "risk_level": "normal",
+        "risk_score": 12,
+        "seller_message": "The bank did not return any further details with this decline.",
+        "type": "issuer_declined",
+    }
+
+
+def _card_details(method: Obj, amount: int) -> Obj:
+    kept = (
+        "brand",
+        "checks",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "last4",
+        "wallet",
+    )
+    return {key: method["card"][key] for key in kept} | {
+        "amount_authorized": amount,
+        "authorization_code": "123456",
+        "installments": None,
+        "mandate": None,
+        "network": method["card"]["brand"],
+        "network_token": {"used": False},
+        "network_transaction_id": "104999992599999",
+        "regulated_status": "unregulated",
+        "three_d_secure": None,
+    }
+
+
+def transaction(
+    sim: "Simulator", *, kind: str, source: Obj, amount: int, fee: int, description: str | None
+) -> Obj:
+    """An entry of Stripe's balance."""
+    now = sim.clock.now(source)
+    details = [
+        {
+            "amount": fee,
+            "application": None,
+            "currency": source["currency"],
+            "description": "Stripe processing fees",
+            "type": "stripe_fee",
+        }
+    ]
+    return sim.save(
+        new(
+            "balance_transaction",
+            amount=amount,
+            available_on=now,
+            balance_type="payments",
+            created=now,
+            currency=source["currency"],
+            description=description,
+            fee=fee,
+            fee_details=details if fee else [],
+            net=amount - fee,
+            reporting_category=kind,
+            source=source["id"],
+            status="available",
+            type=kind,
+        )
+    )
