@@ -38,6 +38,10 @@ COMMIT;""",
     "one statement": """WITH counted AS (
     UPDATE bench_counter SET used = used + 1 WHERE id = :id AND used + 1 <= 1000000000000 RETURNING used
 ) INSERT INTO bench_record (account_id, key, units) SELECT :id, gen_random_uuid()::text, 1 FROM counted;""",
+    # Our function without Python around it: what the server can do.
+    "usage_consume": """SELECT outcome FROM bench_account, usage_consume(
+    account_id, 'generations', 1, gen_random_uuid()::text, '2026-11-20 12:00+00', catalog, NULL, NULL, NULL, 'off'
+) WHERE id = :id;""",
 }
 
 
@@ -114,6 +118,7 @@ def _prepare() -> None:
     from accounts.models import Account
     from billing import grants
     from config import schema_load
+    from usage import metering
 
     schema_load.load()
     for _ in range(ACCOUNTS):
@@ -126,6 +131,8 @@ def _prepare() -> None:
             now=NOW,
             overrides={"generations": PLENTY},
         )
+        # The first use opens the window; what is measured is all the others.
+        metering.consume(account=account, feature="generations", idempotency_key="first", now=NOW)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -135,6 +142,11 @@ def _prepare() -> None:
                 at timestamptz NOT NULL DEFAULT now(), UNIQUE (account_id, key)
             );
             INSERT INTO bench_counter SELECT n, 0 FROM generate_series(1, 1000) n;
+            CREATE TABLE bench_account AS SELECT
+                row_number() OVER (ORDER BY created_at, c.account_id)::int AS id, c.account_id,
+                split_part(c.stamp, ':', 1)::varchar AS catalog
+            FROM usage_usagecounter c JOIN accounts_account a ON a.id = c.account_id;
+            CREATE UNIQUE INDEX ON bench_account (id);
             """
         )
         cursor.execute("VACUUM ANALYZE")

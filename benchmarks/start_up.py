@@ -53,7 +53,7 @@ def main() -> None:
 
 def _copy(checkout: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in filter(None, tracked.decode().split("\0")):
+    for name in filter(lambda name: (ROOT / name).is_file(), tracked.decode().split("\0")):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, checkout / name)
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from accounts.decorators import account_required
 from billing import clock, lease, test_clocks
 from billing.stripe import gateway
-from usage import periods
+from usage import meter_events, periods
 
 # Stripe finalizes and charges a renewal about an hour after the period ends; a jump that lands on the hour would
 # show an invoice that is still a draft.
@@ -37,6 +37,8 @@ def fast_forward(request: HttpRequest) -> HttpResponse:
     if to is None:
         raise Http404
     try:
+        # What was used before the jump is billed before it: beat's next turn would come after.
+        meter_events.deliver(now=clock.wall())
         test_clocks.advance(account=account, to=to)
     except lease.LeaseTaken:
         messages.error(request, "The clock is still moving. Try again in a moment.")
