@@ -135,7 +135,7 @@ def _get_chromium() -> None:
 
 def _pytest(words: list[str], environment: dict[str, str]) -> str:
     """Run pytest, showing what it says; answers its last line, such as “412 passed in 88.12s”."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", _processes(), *words]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", _processes(), "--dist", "worksteal", *words]
     process = subprocess.Popen(
         command,
         env={**os.environ, **environment},

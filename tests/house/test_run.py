@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 class House:
     """One `./run` in a folder of its own."""
 
+    wanted_port = 0
+
     def __init__(self, folder: Path, **environment: str) -> None:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.process = subprocess.Popen(
@@ -83,9 +85,10 @@ OURS = (
 )
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    copy = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this checkout with nothing started in it yet, on the packages that are installed already."""
+    copy = tmp_path_factory.mktemp("run") / "checkout"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
     (copy / ".venv").symlink_to(Path(sys.prefix))
     return copy
@@ -93,35 +96,28 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def house(checkout: Path) -> Iterator[House]:
-    started = House(checkout, PORT=str(free_port()), SIMULATOR_PORT=str(free_port()))
-    yield started
-    started.stop()
+    """Started, and stopped when the test is over; its first wish for a port cannot be met."""
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        started = House(checkout, PORT=str(busy.getsockname()[1]), SIMULATOR_PORT=str(free_port()))
+        started.wanted_port = busy.getsockname()[1]
+        yield started
+        started.stop()
 
 
 def test_a_founder_starts_the_house_opens_it_and_stops_it(house: House, checkout: Path) -> None:
     url = house.url()
 
+    assert int(url.rpartition(":")[2]) > house.wanted_port
     assert _get(f"{url}/healthz") == 200
     assert _ready(url)["status"] == "ready"
+    assert "Sign in as ada@example.com" in "".join(house.lines)
     assert _get(f"{url}/") == 200
-    assert house.stop() == 0
+    assert house.stop(signal.SIGINT) == 0
     with pytest.raises(urllib.error.URLError):
         _get(f"{url}/healthz")
     assert not _processes_in(checkout)
-
-
-def test_a_second_start_finds_everything_and_takes_the_next_port(house: House, checkout: Path) -> None:
-    port = int(house.url().rpartition(":")[2])
-    house.stop()
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", port))
-        busy.listen()
-        again = House(checkout, PORT=str(port), SIMULATOR_PORT=str(free_port()))
-
-        url = again.url()
-
-        assert int(url.rpartition(":")[2]) > port
-        assert again.stop(signal.SIGTERM) == 0
 
 
 def test_starting_twice_at_once_says_where_the_first_one_is(house: House, checkout: Path) -> None:
@@ -131,6 +127,7 @@ def test_starting_twice_at_once_says_where_the_first_one_is(house: House, checko
 
     assert second.ended() == 1
     assert f"It is running already: {url}" in "".join(second.lines)
+    assert house.stop(signal.SIGTERM) == 0
 
 
 def test_a_process_that_dies_is_named_and_ends_the_rest(house: House, checkout: Path) -> None:
