@@ -143,11 +143,22 @@ def _after_payment(sim: "Simulator", invoice: Obj) -> None:
         and subscription["_"].get("pending_invoice") == invoice["id"]
     ):
         changing.apply_pending(sim, subscription)
+    _keep_card(sim, invoice, subscription)
     if (subscription["status"] == "incomplete" and subscription["latest_invoice"] == invoice["id"]) or (
         subscription["status"] in ("past_due", "unpaid") and not _owes_for(sim, subscription)
     ):
         with events.change(sim, subscription, "customer.subscription.updated"):
             subscription["status"] = "active"
+
+
+def _keep_card(sim: "Simulator", invoice: Obj, subscription: Obj) -> None:
+    """`save_default_payment_method=on_subscription`: the card that paid becomes the subscription's."""
+    if (subscription["payment_settings"] or {}).get("save_default_payment_method") != "on_subscription":
+        return
+    payment = invoicing.payment_of(sim, invoice)
+    if payment is not None and payment["payment_method"] and subscription["default_payment_method"] is None:
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["default_payment_method"] = payment["payment_method"]
 
 
 def _owes(sim: "Simulator", customer: Obj) -> bool:

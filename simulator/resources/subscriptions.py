@@ -98,7 +98,7 @@ def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
         subscription,
         reason="cancellation_requested",
         details=details,
-        invoice_now=params.flag("invoice_now", True) if "invoice_now" in params else not credits,
+        invoice_now=params.flag("invoice_now", default=not credits),
         credits=credits,
     )
 

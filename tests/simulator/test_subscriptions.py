@@ -328,6 +328,55 @@ def test_a_first_payment_that_never_comes_expires_after_23_hours(shop: Shop) -> 
     assert shop.invoices(customer)[0].status == "void"
 
 
+def test_a_page_of_ones_own_may_confirm_the_first_payment(shop: Shop) -> None:
+    customer = shop.customer()
+    subscription = shop.subscribe(
+        shop.price(),
+        customer=customer,
+        payment_behavior="default_incomplete",
+        payment_settings={"save_default_payment_method": "on_subscription"},
+        expand=["latest_invoice.confirmation_secret"],
+    )
+    invoice = subscription.latest_invoice
+    assert subscription.status == "incomplete"
+    assert isinstance(invoice, stripe.Invoice) and invoice.confirmation_secret is not None
+    intent = invoice.confirmation_secret.client_secret.partition("_secret_")[0]
+
+    shop.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_visa"})
+
+    paid = shop.subscription(subscription.id)
+    assert paid.status == "active" and paid.default_payment_method is not None
+    shop.advance(days=32)
+    assert [found.status for found in shop.invoices(customer)] == ["paid", "paid"]
+
+
+def test_leaving_early_gives_back_what_was_not_used(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    name = shop.subscribe(shop.price(2800), customer=customer).id
+    shop.advance(days=7)
+
+    shop.v1.subscriptions.cancel(name, {"prorate": True, "invoice_now": True})
+
+    assert shop.invoices(customer)[-1].total == -2100
+    assert shop.v1.customers.retrieve(customer).balance == -2100
+
+
+def test_seats_are_added_to_one_item_of_several(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    subscription = shop.subscribe(shop.price(1000), shop.price(500, name="Extra"), customer=customer)
+    second = subscription["items"].data[1].id
+    shop.advance(days=14)
+
+    after = shop.v1.subscriptions.update(
+        subscription.id,
+        {"items": [{"id": second, "quantity": 3}], "proration_behavior": "always_invoice"},
+    )
+
+    assert [item.quantity for item in after["items"].data] == [1, 3]
+    assert shop.invoices(customer)[-1].amount_paid == 500
+    assert "plan" not in after.to_dict()
+
+
 def test_a_subscription_without_any_card_is_refused(shop: Shop) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="no attached payment source"):
         shop.subscribe(shop.price(), customer=shop.customer())
