@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.models import Account, User
-from billing import catalog, customers, subscriptions, trials
+from billing import alerts, catalog, customers, subscriptions, trials
 from billing.catalog import Plan, Price
 from billing.lease import Held
 from billing.lease import LeaseTaken as Busy
@@ -93,12 +93,14 @@ def start(*, account: Account, price: Price, quantity: int, user: User, now: dat
         if waiting is not None and _is_same(waiting, price, quantity, now) and _is_open_at_stripe(waiting):
             _check_nothing_bought(held.customer, held)
             return waiting
+        was_known = held.customer.stripe_customer_id is not None
         customer = customers.ensure(account=account, held=held)
         # In this order: a session that is paid while we look has become a subscription by the time we list
         # those.
         _expire_sessions(customer, held)
         _check_nothing_bought(customer, held, start_over=True)
-        customers.introduce(account)
+        if was_known:
+            customers.introduce(account)
         return _open(account, plan, price, quantity, user=user, held=held, now=now)
 
 
@@ -216,7 +218,7 @@ def _check_nothing_bought(customer: Customer, held: Held, *, start_over: bool = 
 def _open(
     account: Account, plan: Plan, price: Price, quantity: int, *, user: User, held: Held, now: datetime
 ) -> CheckoutIntent:
-    prices = _stripe_price_ids(plan, price)
+    prices = _stripe_price_ids(account, plan, price, now=now)
     with held.saving():
         intent = CheckoutIntent.objects.create(
             account=account,
@@ -245,13 +247,21 @@ def _open(
     return intent
 
 
-def _stripe_price_ids(plan: Plan, price: Price) -> dict[str, str]:
+def _stripe_price_ids(account: Account, plan: Plan, price: Price, *, now: datetime) -> dict[str, str]:
     """Ids at Stripe by lookup key: of the chosen price and of what the plan charges by the unit beside."""
     wanted = [price.lookup_key, *(metered.lookup_key for metered in _metered_beside(plan, price))]
     found = gateway.pages("/v1/prices", {"lookup_keys": wanted, "active": True}, at_most=len(wanted))
     ids = {entry["lookup_key"]: entry["id"] for entry in found}
     missing = [key for key in wanted if key not in ids]
     if missing:
+        alerts.raise_alert(
+            key=f"price_missing:{missing[0]}",
+            kind="price_missing",
+            message=f"{account} could not buy {plan.name}: Stripe has no active price {missing[0]!r}. "
+            "Run `manage.py sync_catalog`.",
+            account=account,
+            now=now,
+        )
         raise NotForSale(f"{plan.name} cannot be bought just now. Try again later; nothing was charged.")
     return ids
 

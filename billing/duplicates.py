@@ -1,9 +1,8 @@
-"""Two tabs paid at once: one live subscription stays, the others are canceled and refunded, and staff are
-told.
-"""
+"""Two tabs paid at once: one subscription stays, the others are canceled and refunded, and staff are told."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Account
@@ -11,36 +10,42 @@ from billing import alerts, clock, payments
 from billing.lease import Held
 from billing.models import Effect
 from billing.stripe import gateway, shapes
+from billing.stripe.shapes import known_moment
 from billing.stripe.truth import Truth
 
 KIND = "duplicate_subscription"
-# Which of several to keep: what grants access before what does not, then the oldest.
-WORTH = ("active", "trialing", "past_due", "unpaid", "paused", "incomplete")
+# So young a second subscription is an accident at the till, whose payments go back without asking anybody.
+ACCIDENT = timedelta(days=3)
 
 
 def resolve(truth: Truth, *, account: Account, held: Held) -> bool:
-    """End every live subscription but one at Stripe. Answers True when something was done: then ask Stripe
-    anew.
+    """End every live subscription but one at Stripe. Answers True when something was done: then ask anew.
 
     What is to be ended is written down first, so that a crash between the cancellation and the refund is made
-    good by the next sync. Raises LeaseLost and the gateway's errors.
+    good by the next sync. One that has been paid for a while is left to staff: months of payments are not
+    refunded by a program. Raises LeaseLost and the gateway's errors.
     """
-    # Stripe lists the newest first; turned round, those made in the same second stay in the order they were
-    # made.
-    oldest_first = truth.live()[::-1]
-    surplus = sorted(oldest_first, key=_worth)[1:]
-    for subscription in surplus:
-        _write_down(subscription, account=account, held=held)
+    now = truth.clock_now or clock.now(account)
+    for subscription in truth.surplus():
+        if now - known_moment(subscription["created"]) < ACCIDENT:
+            _write_down(subscription, account=account, held=held)
+        else:
+            _tell_of_two(subscription, account=account, now=now)
     owed = list(Effect.objects.filter(account=account, kind=KIND, done_at__isnull=True).order_by("pk"))
     for effect in owed:
         _end(effect, account=account, held=held)
     return bool(owed)
 
 
-def _worth(subscription: dict[str, Any]) -> tuple[int, int]:
-    status = subscription["status"]
-    rank = WORTH.index(status) if status in WORTH else len(WORTH)
-    return rank, subscription["created"]
+def _tell_of_two(subscription: dict[str, Any], *, account: Account, now: datetime) -> None:
+    alerts.raise_alert(
+        key=f"two_subscriptions:{subscription['id']}",
+        kind="two_subscriptions",
+        message=f"{account} has a second live subscription, {subscription['id']}, for more than "
+        f"{ACCIDENT.days} days. Only one counts. End the other at Stripe and refund what is due.",
+        account=account,
+        now=now,
+    )
 
 
 def _write_down(subscription: dict[str, Any], *, account: Account, held: Held) -> None:

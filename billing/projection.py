@@ -53,8 +53,8 @@ def of_subscription(
     return SubscriptionValues(
         stripe_subscription_id=subscription["id"],
         row={
-            **_status(subscription, known=known, now=now),
-            **_plan(subscription, plan_item, price, known=known, prices=prices),
+            **_status(subscription, truth=truth, known=known, now=now),
+            **_plan(subscription, plan_item, price, truth=truth, known=known, prices=prices),
             **_times(subscription, plan_item),
             **_money(subscription, invoices, truth=truth, known=known, now=now),
         },
@@ -64,7 +64,7 @@ def of_subscription(
     )
 
 
-def _status(subscription: Doc, *, known: Subscription | None, now: datetime) -> dict[str, Any]:
+def _status(subscription: Doc, *, truth: Truth, known: Subscription | None, now: datetime) -> dict[str, Any]:
     status = subscription["status"]
     before = known.last_known_status if known else ""
     return {
@@ -72,14 +72,20 @@ def _status(subscription: Doc, *, known: Subscription | None, now: datetime) -> 
         "status": status,
         "status_since": known.status_since if known and known.status == status else now,
         "last_known_status": status if status in Status.values else before,
-        "is_live": is_live(dict(subscription)),
+        "is_live": is_live(dict(subscription)) and not _is_surplus(subscription, truth),
         "pause_collection": (subscription.get("pause_collection") or {}).get("behavior") or "",
         "collection_method": subscription["collection_method"],
     }
 
 
 def _plan(
-    subscription: Doc, item: Doc | None, price: Price | None, *, known: Subscription | None, prices: Catalog
+    subscription: Doc,
+    item: Doc | None,
+    price: Price | None,
+    *,
+    truth: Truth,
+    known: Subscription | None,
+    prices: Catalog,
 ) -> dict[str, Any]:
     """Plan and price in the catalog's words; of an unknown price the last known plan stays, and staff are
     told (D7).
@@ -90,6 +96,8 @@ def _plan(
             entry["price"].get("lookup_key") or entry["price"]["id"] for entry in shapes.items(subscription)
         )
         review = f"The catalog does not know {names or 'a subscription without prices'}."
+    elif _is_surplus(subscription, truth):
+        review = "It is live beside another one, and only one counts."
     elif subscription["status"] not in Status.values:
         review = f"Stripe's status {subscription['status']!r} is new to us."
     if price is not None:
@@ -106,6 +114,10 @@ def _plan(
         "needs_review": bool(review),
         "review_reason": review[:200],
     }
+
+
+def _is_surplus(subscription: Doc, truth: Truth) -> bool:
+    return any(other["id"] == subscription["id"] for other in truth.surplus())
 
 
 def _times(subscription: Doc, item: Doc | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from accounts.models import Account
 from billing import alerts, books, clock, customers, duplicates, lease
 from billing.lease import Held, LeaseLost
 from billing.lease import LeaseTaken as Busy
-from billing.models import CheckoutIntent, Customer, Subscription
+from billing.models import CheckoutIntent, Customer, Payment, Subscription
 from billing.stripe import gateway, mirror, truth
 from billing.stripe.truth import Truth
 
@@ -174,10 +174,15 @@ def _serve(held: Held) -> None:
 
 def _ask(held: Held) -> Truth:
     """The truth, after what must not be in it (a second live subscription) has been ended."""
-    intents = list(CheckoutIntent.objects.filter(account=held.account, state=CheckoutIntent.State.OPEN))
+    account = held.account
+    intents = CheckoutIntent.objects.filter(account=account, state=CheckoutIntent.State.OPEN)
+    sessions = [name for name in intents.values_list("stripe_session_id", flat=True) if name]
+    invoices = list(
+        Payment.objects.filter(account=account, status="open").values_list("stripe_invoice_id", flat=True)
+    )
     for _ in range(3):
-        said = truth.fetch(held.customer, open_intents=intents, between=held.renew)
-        if not duplicates.resolve(said, account=held.account, held=held):
+        said = truth.fetch(held.customer, open_sessions=sessions, open_invoices=invoices, between=held.renew)
+        if not duplicates.resolve(said, account=account, held=held):
             return said
     return said
 

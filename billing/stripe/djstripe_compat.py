@@ -37,9 +37,11 @@ def apply() -> None:
 
 
 def _keep_our_key_to_ourselves() -> None:
-    """Without an owner looked up, no API key is written into dj-stripe's table, where it would lie in plain text.
+    """Without an owner looked up, no API key is written into dj-stripe's table, where it would lie in plain
+    text.
 
-    It would also win over a newer key in the settings for ever after. We mirror one account, so nothing is lost.
+    It would also win over a newer key in the settings for ever after. We mirror one account, so nothing is
+    lost.
     """
     StripeModel._find_owner_account = classmethod(lambda cls, data, api_key=None, livemode=None: None)
 

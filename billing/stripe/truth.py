@@ -4,14 +4,14 @@ payload.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 
-from billing.models import CheckoutIntent, Customer
+from billing.models import Customer
 from billing.models.subscriptions import LIVE_STATUSES
 from billing.stripe import gateway
 from billing.stripe.shapes import known_moment
@@ -20,6 +20,8 @@ NEWEST_INVOICES = 20
 MOST_OPEN_INVOICES = 100
 MOST_SUBSCRIPTIONS = 300
 NEWEST_CHARGES = 100
+# Of several live subscriptions the one counts that grants access before one that does not, then the oldest.
+WORTH = ("active", "trialing", "past_due", "unpaid", "paused", "incomplete")
 TERMINAL_STATUSES = ("canceled", "incomplete_expired")
 
 
@@ -46,6 +48,12 @@ class Truth:
         """Subscriptions that are not over; a status we do not know counts as live."""
         return [sub for sub in self.subscriptions if is_live(sub)]
 
+    def surplus(self) -> list[dict[str, Any]]:
+        """The live subscriptions beside the one that counts; an account is meant to have one."""
+        # Stripe lists the newest first; turned round, those of the same second stay as they were made.
+        oldest_first = self.live()[::-1]
+        return sorted(oldest_first, key=_worth)[1:]
+
     def documents(self) -> Iterator[dict[str, Any]]:
         """All of it in the order in which one refers to the other, for the mirror."""
         if self.customer is not None:
@@ -58,12 +66,26 @@ class Truth:
         yield from reversed(self.charges)
 
 
+def _worth(subscription: dict[str, Any]) -> tuple[int, int]:
+    status = subscription["status"]
+    rank = WORTH.index(status) if status in WORTH else len(WORTH)
+    return rank, subscription["created"]
+
+
 def is_live(subscription: dict[str, Any]) -> bool:
     return subscription["status"] not in TERMINAL_STATUSES
 
 
-def fetch(customer: Customer, *, open_intents: list[CheckoutIntent], between: Callable[[], None]) -> Truth:
+def fetch(
+    customer: Customer,
+    *,
+    open_sessions: Iterable[str] = (),
+    open_invoices: Iterable[str] = (),
+    between: Callable[[], None],
+) -> Truth:
     """Ask Stripe about one customer, in some five calls; `between` is called after each (to renew a lease).
+
+    `open_sessions` and `open_invoices` are ids that were open when last seen: they are asked about by name.
 
     Raises the gateway's errors.
     """
@@ -76,7 +98,7 @@ def fetch(customer: Customer, *, open_intents: list[CheckoutIntent], between: Ca
         return Truth(customer=about)
     subscriptions = _subscriptions(stripe_id)
     between()
-    invoices = _invoices(stripe_id)
+    invoices = _invoices(stripe_id, open_invoices)
     between()
     charges = list(gateway.pages("/v1/charges", {"customer": stripe_id}, at_most=NEWEST_CHARGES))
     between()
@@ -85,7 +107,7 @@ def fetch(customer: Customer, *, open_intents: list[CheckoutIntent], between: Ca
         subscriptions=subscriptions,
         invoices=invoices,
         charges=charges,
-        sessions=_sessions(open_intents),
+        sessions={name: gateway.get(f"/v1/checkout/sessions/{name}") for name in open_sessions},
         previews=_previews(subscriptions),
         clock_now=_clock_now(customer),
     )
@@ -123,8 +145,8 @@ def _subscriptions(stripe_customer_id: str) -> list[dict[str, Any]]:
     )
 
 
-def _invoices(stripe_customer_id: str) -> list[dict[str, Any]]:
-    """The newest, and every open one however old."""
+def _invoices(stripe_customer_id: str, open_when_last_seen: Iterable[str]) -> list[dict[str, Any]]:
+    """The newest, every open one however old, and those that were open: they may have been paid since."""
     wanted = {
         "customer": stripe_customer_id,
         "limit": NEWEST_INVOICES,
@@ -132,20 +154,14 @@ def _invoices(stripe_customer_id: str) -> list[dict[str, Any]]:
         "expand": ["data.payments", "data.discounts", "data.lines.data.discounts"],
     }
     page = gateway.get("/v1/invoices", wanted)
-    newest: list[dict[str, Any]] = page["data"]
+    found = {invoice["id"]: invoice for invoice in page["data"]}
     if page["has_more"]:
-        seen = {invoice["id"] for invoice in newest}
         still_open = gateway.pages("/v1/invoices", {**wanted, "status": "open"}, at_most=MOST_OPEN_INVOICES)
-        newest += [invoice for invoice in still_open if invoice["id"] not in seen]
-    return newest
-
-
-def _sessions(intents: list[CheckoutIntent]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for intent in intents:
-        if intent.stripe_session_id:
-            found[intent.stripe_session_id] = gateway.get(f"/v1/checkout/sessions/{intent.stripe_session_id}")
-    return found
+        found = {**{invoice["id"]: invoice for invoice in still_open}, **found}
+    expand = {"expand": ["payments", "discounts", "lines.data.discounts"]}
+    for name in set(open_when_last_seen) - found.keys():
+        found[name] = gateway.get(f"/v1/invoices/{name}", expand)
+    return sorted(found.values(), key=lambda invoice: -invoice["created"])
 
 
 def _previews(subscriptions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

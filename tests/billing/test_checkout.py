@@ -7,7 +7,7 @@ import threading
 import pytest
 from django.db import connection
 
-from billing import catalog, checkout, clock
+from billing import catalog, checkout, clock, subscriptions
 from billing.models import Alert, CheckoutIntent, Customer, Effect, Payment, Subscription, TrialRedemption
 from billing.stripe import gateway
 from tests.billing.shopping import DECLINED, at_stripe, buy, go_to_the_till, pay
@@ -154,6 +154,8 @@ def test_a_price_that_stripe_does_not_know_is_refused_in_words(simulator, accoun
     with pytest.raises(checkout.NotForSale, match="nothing was charged"):
         go_to_the_till(account, alice, "hybrid_payg_tokens")
 
+    assert "sync_catalog" in Alert.objects.get(kind="price_missing").message
+
 
 def test_without_an_answer_from_stripe_nothing_is_opened(shop, account, alice, stripe_fails):
     go_to_the_till(account, alice, "hybrid_payg_tokens")
@@ -194,8 +196,6 @@ def test_two_tabs_that_both_pay_end_in_one_plan_and_one_payment(shop, account, a
 
 
 def test_a_refund_lost_to_a_crash_is_made_good_by_the_next_sync(shop, account, alice, settings, stripe_fails):
-    from billing import subscriptions
-
     settings.BILLING_CATALOG = "kaboot"
     push_catalog()
     stripe_fails(method="POST", path="/v1/refunds", status=500, times=9)
@@ -209,6 +209,34 @@ def test_a_refund_lost_to_a_crash_is_made_good_by_the_next_sync(shop, account, a
     assert sum(p.amount_refunded for p in Payment.objects.filter(account=account)) == 500
     assert not Effect.objects.filter(kind="duplicate_subscription", done_at__isnull=True).exists()
     assert Subscription.objects.live().filter(account=account).count() == 1
+
+
+def test_a_second_plan_that_was_paid_for_months_is_left_to_staff(shop, account, alice, settings):
+    settings.BILLING_CATALOG = "kaboot"
+    push_catalog()
+    buy(shop, account, alice, monthly())
+    row = Customer.objects.get(account=account)
+    second = gateway.post(
+        "/v1/subscriptions",
+        {
+            "customer": row.stripe_customer_id,
+            "items": [{"price": shop.store.find("price", "lookup_key", monthly())[0]["id"]}],
+            "default_payment_method": at_stripe(shop, account, "payment_method")[0]["id"],
+        },
+        idempotency_key="made-by-staff",
+    )
+    far = int(clock.now(account).timestamp()) + 10 * 86_400
+    path = f"/v1/test_helpers/test_clocks/{row.test_clock_id}"
+    gateway.post(f"{path}/advance", {"frozen_time": far}, idempotency_key="days-later")
+
+    assert subscriptions.sync(account=account, reason="test")
+    assert subscriptions.sync(account=account, reason="test")
+
+    assert [sub["status"] for sub in at_stripe(shop, account, "subscription")] == ["active", "active"]
+    assert not list(shop.store.all("refund"))
+    assert Alert.objects.get(kind="two_subscriptions").account == account
+    beside = Subscription.objects.get(stripe_subscription_id=second["id"])
+    assert (beside.is_live, beside.needs_review) == (False, True)
 
 
 @pytest.mark.postgres

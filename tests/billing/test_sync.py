@@ -305,6 +305,24 @@ def test_a_refund_made_at_stripe_shows_in_the_payments(kaboot, account, alice):
     assert Payment.objects.get().amount_refunded == 200
 
 
+def test_an_old_open_invoice_that_was_paid_at_last_is_paid_here_too(kaboot, account, alice):
+    buy(kaboot, account, alice, prices()["month"])
+    change_card(kaboot, account, VISA)  # as the customer's default, which invoices by hand are charged to
+    customer = Customer.objects.get().stripe_customer_id
+    old = one_off_invoice(customer, 0)
+    sync(account)
+    assert Payment.objects.get(stripe_invoice_id=old).status == "open"
+    for number in range(1, 22):
+        gateway.post(
+            f"/v1/invoices/{one_off_invoice(customer, number)}/void", idempotency_key=f"void:{number}"
+        )
+    gateway.post(f"/v1/invoices/{old}/pay", idempotency_key="at-last")
+
+    sync(account)
+
+    assert Payment.objects.get(stripe_invoice_id=old).status == "paid"
+
+
 def test_when_stripe_does_not_answer_nothing_is_written_and_it_stays_wanted(
     kaboot, account, alice, stripe_fails
 ):
@@ -385,6 +403,20 @@ def test_eight_syncs_at_once_while_stripe_changes_end_at_the_truth(kaboot, accou
     assert Subscription.objects.get().status == "canceled"
     assert mirrored_status(subscription) == "canceled"
     assert not Effect.objects.filter(kind="refund").exists()
+
+
+def one_off_invoice(customer: str, number: int) -> str:
+    """Something sold by hand beside the subscription, waiting for payment."""
+    draft = gateway.post(
+        "/v1/invoices", {"customer": customer, "auto_advance": False}, idempotency_key=f"draft:{number}"
+    )
+    gateway.post(
+        "/v1/invoiceitems",
+        {"customer": customer, "invoice": draft["id"], "amount": 100, "currency": "usd"},
+        idempotency_key=f"line:{number}",
+    )
+    gateway.post(f"/v1/invoices/{draft['id']}/finalize", idempotency_key=f"finalize:{number}")
+    return draft["id"]
 
 
 class Gate:
