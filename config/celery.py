@@ -5,7 +5,8 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, worker_init, worker_ready
-from kombu.transport import redis
+
+from config import broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -13,9 +14,7 @@ app = Celery("tallyhouse")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# When the broker's connection breaks, kombu would hand unfinished messages back to that very broker, and 5.7
-# dies of it ("Unrecoverable error"). Ours are nudges, and come back by the visibility timeout anyway.
-redis.Channel.do_restore = False
+broker.survive_loss()
 
 # Name → task and seconds (or crontab). A missed turn loses nothing: each task looks for what is due.
 app.conf.beat_schedule = {
