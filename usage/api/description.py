@@ -69,7 +69,7 @@ def _operation(method: str, path: str, details: dict[str, Any], shapes: dict[str
         method=method.upper(),
         path=path,
         summary=details["summary"],
-        text=details.get("description", ""),
+        text=details.get("description", "").replace("`", ""),
         parameters=tuple(
             Field(
                 parameter["name"],
