@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 READ_LETTERS = "billing.tasks.read_letters"
 DELIVER_EFFECTS = "billing.tasks.deliver_effects"
 
+# Between two nudges, so that a burst of letters is some nudges a second and not one each.
+PAUSE_SECONDS = 0.05
 # After a failure the broker is left alone this long. What is wanted meanwhile is sent then, once.
 REST_SECONDS = 5.0
 
@@ -50,6 +52,7 @@ class _Nudger(threading.Thread):
             task = self._next()
             try:
                 current_app.send_task(task, ignore_result=True, retry=False)
+                self._rest_until = time.monotonic() + PAUSE_SECONDS
             except Exception as error:  # whatever the broker's client raises: the sweep is the safety net
                 self._rest_until = time.monotonic() + REST_SECONDS
                 log.warning("nudge_not_sent", task=task, error=f"{type(error).__name__}: {error}")
