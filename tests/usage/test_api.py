@@ -388,6 +388,7 @@ def test_the_documentation_is_a_page_without_foreign_scripts(client: Client) -> 
     for path in schema["paths"]:
         assert path in page
     assert "cdn" not in page
+    assert client.get("/api/v1/docs/", headers={"Authorization": "Bearer th_x"}).status_code == 200
     assert list(schema["paths"]) == [
         "/api/v1/usage",
         "/api/v1/entitlements",
