@@ -135,7 +135,8 @@ def _get_chromium() -> None:
 
 def _pytest(words: list[str], environment: dict[str, str]) -> str:
     """Run pytest, showing what it says; answers its last line, such as “412 passed in 88.12s”."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", _processes(), "--dist", "worksteal", *words]
+    how = [] if any(re.fullmatch("-[qv]+|--verbose|--quiet", word) for word in words) else ["-q"]
+    command = [sys.executable, "-m", "pytest", *how, "-n", _processes(), "--dist", "worksteal", *words]
     process = subprocess.Popen(
         command,
         env={**os.environ, **environment},
