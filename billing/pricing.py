@@ -95,13 +95,21 @@ def offers(catalog: Catalog, viewer: Viewer) -> list[Offer]:
     return [_offer(plan, catalog, viewer) for plan in catalog.for_sale()]
 
 
-def groups(shown: list[Offer]) -> list[tuple[str, list[Offer]]]:
-    """The cards under headings, when people and organizations are sold different plans; else without."""
-    organizations = [offer for offer in shown if offer.plan.audience == "organization"]
-    people = [offer for offer in shown if offer.plan.audience != "organization"]
-    if not organizations or not any(offer.plan.audience == "individual" for offer in people):
+def groups(shown: list[Offer], viewer: Viewer) -> list[tuple[str, list[Offer]]]:
+    """The cards under headings, when people and organizations are sold different plans; else without.
+
+    What everybody may have stands with what the viewer may have, and that comes first.
+    """
+    audiences = {offer.plan.audience for offer in shown}
+    if not {"individual", "organization"} <= audiences:
         return [("", shown)]
-    return [("For yourself", people), ("For organizations", organizations)]
+    is_organization = viewer.account is not None and viewer.account.kind == Account.Kind.ORGANIZATION
+    other = "individual" if is_organization else "organization"
+    fitting = [offer for offer in shown if offer.plan.audience != other]
+    rest = [offer for offer in shown if offer.plan.audience == other]
+    if is_organization:
+        return [("For organizations", fitting), ("For yourself", rest)]
+    return [("For yourself", fitting), ("For organizations", rest)]
 
 
 def best_saving(catalog: Catalog) -> str:

@@ -26,7 +26,7 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
         "billing/pricing.html",
         {
             "catalog": prices,
-            "groups": pricing.groups(offers),
+            "groups": pricing.groups(offers, viewer),
             "offers": offers,
             "rights": rights,
             # Shown apart, because no card stands for a plan that is not sold any more.

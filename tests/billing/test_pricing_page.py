@@ -148,6 +148,17 @@ def test_the_seat_picker_begins_with_the_people_there_are(as_alice, account):
     assert "Make room before you choose Pay as you go." in card(page, "payg")
 
 
+def test_what_suits_the_account_comes_first(as_alice, account):
+    def order(page):
+        return re.findall(r'<h2 id="group-[^>]*>([^<]+)<|id="plan-([a-z]+)"', page)
+
+    personal = ["For yourself", "free", "payg", "pro", "For organizations", "team", "enterprise"]
+    assert [title or plan for title, plan in order(look(as_alice))] == personal
+
+    organization = ["For organizations", "free", "payg", "team", "enterprise", "For yourself", "pro"]
+    assert [title or plan for title, plan in order(look(acting_for(as_alice, account)))] == organization
+
+
 def test_a_member_is_told_whom_to_ask(as_bob, account):
     page = look(acting_for(as_bob, account))
 
