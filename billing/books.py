@@ -165,9 +165,7 @@ def _end(subscription: Subscription, *, now: datetime) -> bool:
 def _put(
     table: type[Row], row: Row | None, identity: dict[str, Any], values: dict[str, Any]
 ) -> tuple[Row, bool]:
-    """Insert or update, touching only what differs. Answers the row and whether more than bookkeeping
-    changed.
-    """
+    """Insert or update, touching only what differs. Answers the row and whether more than bookkeeping changed."""
     if row is None:
         return table._default_manager.create(**identity, **values), True
     different = [name for name, value in values.items() if getattr(row, name) != value]

@@ -1,6 +1,4 @@
-"""The way to the till: one open checkout per account, opened only when nothing is bought yet, and the way
-back.
-"""
+"""The way to the till: one open checkout per account, opened only when nothing is bought yet, and the way back."""
 
 from __future__ import annotations
 
@@ -105,8 +103,7 @@ def start(*, account: Account, price: Price, quantity: int, user: User, now: dat
 
 
 def complete(*, account: Account, session_id: str) -> Outcome:
-    """What became of the checkout the browser comes back from; asks Stripe, so it works before any webhook
-    does.
+    """What became of the checkout the browser comes back from; asks Stripe, so it works before any webhook does.
 
     Raises NotYours for an id that was not opened for this account, and the gateway's errors.
     """
@@ -181,9 +178,7 @@ def _is_open_at_stripe(intent: CheckoutIntent) -> bool:
 
 
 def _expire_sessions(customer: Customer, held: Held) -> None:
-    """Close every older page of this customer: what Stripe lists counts, a crash may have kept one from our
-    rows.
-    """
+    """Close every older page of this customer: what Stripe lists counts, a crash may have kept one from our rows."""
     sessions = gateway.pages(
         "/v1/checkout/sessions", {"customer": customer.stripe_customer_id, "status": "open"}
     )

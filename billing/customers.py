@@ -1,6 +1,4 @@
-"""An account's customer at Stripe: made at most once, whoever clicks how often and whatever crashes in
-between.
-"""
+"""An account's customer at Stripe: made at most once, whoever clicks how often and whatever crashes in between."""
 
 from __future__ import annotations
 
@@ -63,8 +61,7 @@ def introduce(account: Account) -> None:
 
 
 def forget_deleted(customer: Customer) -> None:
-    """The customer was deleted at Stripe: keep its id for late events, make room for a new one. Saves the
-    row.
+    """The customer was deleted at Stripe: keep its id for late events, make room for a new one. Saves the row.
 
     The creation key changes too: the old one would answer with the deleted customer for a day.
     """

@@ -1,6 +1,4 @@
-"""One change of an account's billing at a time: a lease on its Customer row, with a token that fences late
-writers.
-"""
+"""One change of an account's billing at a time: a lease on its Customer row, with a token that fences late writers."""
 
 from __future__ import annotations
 
@@ -78,9 +76,7 @@ class Held:
 
     @contextmanager
     def committing(self) -> Iterator[Customer]:
-        """As `saving`, and the lease is given back in the same commit: the next holder reads what was
-        written.
-        """
+        """As `saving`, and the lease is given back in the same commit: the next holder reads what was written."""
         with self.saving() as customer:
             yield customer
             self.give_back()

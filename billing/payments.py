@@ -17,8 +17,7 @@ class NothingToRefund(Exception):
 
 
 def refund(*, account: Account, invoice: Doc, reason: str, held: Held) -> bool:
-    """Give back all that was paid on `invoice` (a document with `payments` expanded), under the account's
-    lease.
+    """Give back all that was paid on `invoice` (a document with `payments` expanded), under the account's lease.
 
     Answers False when it had been given back before. `reason` is for our own record. Raises NothingToRefund,
     LeaseLost and the gateway's errors. Once per invoice: by the idempotency key for a day, by the Effect row

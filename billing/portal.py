@@ -1,6 +1,4 @@
-"""Stripe's own pages for a customer: cards, invoices, cancel. The link is a key to them, never stored or
-logged.
-"""
+"""Stripe's own pages for a customer: cards, invoices, cancel. The link is a key to them, never stored or logged."""
 
 from __future__ import annotations
 

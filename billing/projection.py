@@ -1,6 +1,4 @@
-"""From Stripe's documents to the values of our rows: pure, so that any order of letters ends in the same
-rows.
-"""
+"""From Stripe's documents to the values of our rows: pure, so that any order of letters ends in the same rows."""
 
 from __future__ import annotations
 
@@ -87,9 +85,7 @@ def _plan(
     known: Subscription | None,
     prices: Catalog,
 ) -> dict[str, Any]:
-    """Plan and price in the catalog's words; of an unknown price the last known plan stays, and staff are
-    told (D7).
-    """
+    """Plan and price in the catalog's words; of an unknown price the last known plan stays, and staff are told (D7)."""
     review = ""
     if price is None:
         names = ", ".join(
@@ -198,9 +194,7 @@ def _failed_at(invoice: Doc, truth: Truth) -> datetime | None:
 
 
 def _plan_item(subscription: Doc, sold: Mapping[str, Price | None], prices: Catalog) -> dict[str, Any] | None:
-    """The item that names the plan: a price per period before one per unit, then the better plan. Never just
-    the first.
-    """
+    """The item that names the plan: a price per period before one per unit, then the better plan."""
     candidates = [item for item in shapes.items(subscription) if sold[item["id"]] is not None]
 
     def worth(item: dict[str, Any]) -> tuple[bool, int]:

@@ -1,6 +1,4 @@
-"""Our subscriptions follow Stripe's: `sync` asks for the truth and writes it; every act is an ask, then a
-sync.
-"""
+"""Our subscriptions follow Stripe's: `sync` asks for the truth and writes it; every act is an ask, then a sync."""
 
 from __future__ import annotations
 
@@ -58,8 +56,7 @@ def sync(*, account: Account, reason: str, wait_seconds: float = 0.0) -> bool:
 
 
 def serve_owed(*, limit: int = 50) -> int:
-    """Sync accounts whose request was left behind by a holder that died or gave up; answers how many were
-    served.
+    """Sync accounts whose request was left behind by a holder that died or gave up; answers how many were served.
 
     For the sweeper. An account in trouble does not stop the others: its error is logged, and it stays owed.
     """
@@ -75,9 +72,7 @@ def serve_owed(*, limit: int = 50) -> int:
 
 
 def cancel(*, account: Account) -> None:
-    """Cancel at the end of the paid period (or trial). Until then nothing changes. Raises NothingToChange,
-    Busy.
-    """
+    """Cancel at the end of the paid period (or trial). Until then nothing changes. Raises NothingToChange, Busy."""
     _change(account, "cancel", {"cancel_at_period_end": True})
 
 
@@ -87,8 +82,7 @@ def resume(*, account: Account) -> None:
 
 
 def cancel_now(*, account: Account) -> None:
-    """End the subscription at once and fall back to the free plan, without money back; unbilled usage is
-    invoiced.
+    """End the subscription at once and fall back to the free plan, without money back; unbilled usage is invoiced.
 
     Raises NothingToChange, Busy and the gateway's errors.
     """

@@ -41,8 +41,7 @@ class ClockStuck(Exception):
 
 
 def ensure(*, account: Account, held: Held) -> None:
-    """Give an account that is not at Stripe yet a clock of its own, where settings ask for it
-    (STRIPE_TEST_CLOCKS).
+    """Give an account that is not at Stripe yet a clock of its own, where settings ask for it (STRIPE_TEST_CLOCKS).
 
     The clock is stored before the customer is made on it, because it is part of what the customer's key
     stands for.
@@ -65,8 +64,7 @@ def ensure(*, account: Account, held: Held) -> None:
 
 
 def advance(*, account: Account, to: datetime) -> datetime:
-    """Move the account's clock to `to` (aware) and follow what Stripe did meanwhile; answers the clock's new
-    time.
+    """Move the account's clock to `to` (aware) and follow what Stripe did meanwhile; answers the clock's new time.
 
     An account that is not at Stripe yet gets its customer and clock first, where settings ask for clocks.
     Raises NotOnAClock, BackwardsInTime, ClockStuck, lease.LeaseTaken and the gateway's errors. Goes in steps,

@@ -1,6 +1,4 @@
-"""One trial per person: by account, by mail address without its disguises, and a word to staff about a card
-seen twice.
-"""
+"""One trial per person: by account and by mail address without its disguises; staff hear of a card seen twice."""
 
 from __future__ import annotations
 

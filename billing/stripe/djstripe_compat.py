@@ -1,5 +1,4 @@
-"""Keeps dj-stripe 2.11's notes on its own rows true for today's API version: periods, paid, subscription,
-discounts.
+"""Keeps dj-stripe 2.11's notes on its own rows true for today's API version: periods, paid, subscription, discounts.
 
 Its accessors read places that Stripe left in 2025; its admin pages and a customer with a discount fail on
 that. A test fails when dj-stripe's version changes, so that this file is looked at again and, one day,
@@ -37,8 +36,7 @@ def apply() -> None:
 
 
 def _keep_our_key_to_ourselves() -> None:
-    """Without an owner looked up, no API key is written into dj-stripe's table, where it would lie in plain
-    text.
+    """Without an owner looked up, no API key is written into dj-stripe's table, where it would lie in plain text.
 
     It would also win over a newer key in the settings for ever after. We mirror one account, so nothing is
     lost.

@@ -1,6 +1,4 @@
-"""dj-stripe's tables as a mirror of Stripe: for staff to look at and invoices to be searched in. It decides
-nothing.
-"""
+"""dj-stripe's tables as a mirror of Stripe: for staff to look at and invoices to be searched in. It decides nothing."""
 
 from __future__ import annotations
 
@@ -68,9 +66,7 @@ def store(document: Mapping[str, Any]) -> None:
 
 
 def forget_customer(stripe_customer_id: str, *, now: Any) -> None:
-    """Mark a customer that was deleted at Stripe, as dj-stripe's purge does, but without asking Stripe to
-    delete.
-    """
+    """Mark a customer that was deleted at Stripe, as dj-stripe's purge does, but without asking Stripe to delete."""
     tables.Customer.objects.filter(id=stripe_customer_id, date_purged__isnull=True).update(
         subscriber=None, date_purged=now
     )

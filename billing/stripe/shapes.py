@@ -1,5 +1,4 @@
-"""Where Stripe keeps what we read: one function per fact, today's place first, the place of older versions
-after it.
+"""Where Stripe keeps what we read: one function per fact, today's place first, the place of older versions after it.
 
 The moves are those of the API changelog (https://docs.stripe.com/changelog): periods went to the items and an
 invoice's subscription to its parent in 2025-03-31.basil, a discount's coupon to its source in
@@ -99,9 +98,7 @@ def invoice_charge_ids(invoice: Doc) -> list[str]:
 
 
 def invoice_period(invoice: Doc) -> tuple[datetime | None, datetime | None]:
-    """What the lines pay for: the invoice's own period is that of the items added to it, one period too
-    early.
-    """
+    """What the lines pay for: the invoice's own period is that of the items added to it, one period too early."""
     periods = [line["period"] for line in entries(invoice.get("lines")) if line.get("period")]
     start = min((period["start"] for period in periods), default=invoice.get("period_start"))
     end = max((period["end"] for period in periods), default=invoice.get("period_end"))

@@ -1,6 +1,4 @@
-"""Everything we follow Stripe for, about one customer, asked anew: the opposite of reading a webhook's
-payload.
-"""
+"""Everything we follow Stripe for, about one customer, asked anew: the opposite of reading a webhook's payload."""
 
 from __future__ import annotations
 
