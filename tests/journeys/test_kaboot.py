@@ -59,11 +59,12 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
     steps.change_card(page, steps.FAILS_LATER_CARD)
     for _ in range(11):
         steps.jump(page, "A month")
-    for _ in range(5):
-        page.goto("/billing/")
+    for _ in range(3):
+        steps.jump(page, "A week")
+    for _ in range(12):
         if page.get_by_text("Your last payment did not go through.").count():
             break
-        steps.jump(page, "A week")
+        steps.jump(page, "A day")
     page.goto("/usage/")
     expect(page.get_by_text("Your last payment did not go through.")).to_be_visible()
     assert steps.use(page, "ai_generations", 1, "in-grace").status == 200
@@ -79,7 +80,9 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
     steps.change_card(page, steps.GOOD_CARD)
     page.goto("/billing/")
     page.locator("aside").get_by_role("link", name="Pay the open invoice").click()
+    steps.fill_card(page, steps.GOOD_CARD)
     page.get_by_role("button", name=re.compile("^Pay")).click()
+    expect(page.get_by_text("Paid", exact=True).first).to_be_visible()
     steps.eventually(lambda: Subscription.objects.get(account=account, is_live=True).status == "active")
     page.goto("/billing/")
     expect(page.locator("main")).to_contain_text("Active")
