@@ -1,6 +1,6 @@
 """Who may what, and until when: one pure function over what Stripe said, what staff granted and the time.
 
-The table it implements, top to bottom, first match wins (per subscription; the best of several counts, never their sum):
+The table it implements, top to bottom, first match wins (per subscription; of several the best counts, never a sum):
 
  1  suspended by staff, or a dispute lost                    BLOCKED
  2  a valid grant (comped, grandfathered, enterprise)        FULL
@@ -140,7 +140,9 @@ def decide(
     standings = [_standing(facts, now=now) for facts in subscriptions]
     if dispute == "open" and free_while_disputed:
         standings = [
-            replace(s, level=Level.FREE, reason="dispute_open", grace_until=None) if s.level > Level.FREE else s
+            replace(s, level=Level.FREE, reason="dispute_open", grace_until=None)
+            if s.level > Level.FREE
+            else s
             for s in standings
         ]
     may_check_out = all(standing.may_check_out for standing in standings)
@@ -149,9 +151,7 @@ def decide(
     grant = _best_grant(grants, now=now)
 
     if grant is not None and (
-        best is None
-        or standings[best].level <= Level.FREE
-        or grants[grant].rank >= subscriptions[best].rank
+        best is None or standings[best].level <= Level.FREE or grants[grant].rank >= subscriptions[best].rank
     ):
         answer = Decision(Level.FULL, "granted", may_check_out=may_check_out, grant=grant, subscription=best)
     elif best is None:

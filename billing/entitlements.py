@@ -32,6 +32,8 @@ class Entitlements:
     anchor: datetime
     seats: int
     stamp: str
+    # The account's time this was decided at.
+    now: datetime
 
     @property
     def level(self) -> Level:
@@ -131,6 +133,7 @@ def of(account: Account, *, now: datetime) -> Entitlements:
         anchor=_anchor(account, decision, subscription, grant),
         seats=subscription.quantity if subscription and decision.level >= Level.GRACE else 1,
         stamp=f"{prices.fingerprint}:{customer.access_version if customer else 0}",
+        now=now,
     )
 
 
@@ -175,7 +178,9 @@ def _plans(
         assert subscription is not None
         keys = [subscription.plan_key, *(item.plan_key for item in subscription.items.all())]
     # The catalog keeps retired plans (its check says so); a key it lost is flagged by sync and grants nothing here.
-    return tuple(known[key] for key in dict.fromkeys(keys) if key in known) or (catalog.current().default_plan,)
+    return tuple(known[key] for key in dict.fromkeys(keys) if key in known) or (
+        catalog.current().default_plan,
+    )
 
 
 def _anchor(

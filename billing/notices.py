@@ -1,4 +1,4 @@
-"""Which ONE notice an account sees now, by priority. The words are templates, one for who can act and one for others."""
+"""Which ONE notice an account sees now, by priority. The words are templates: one for who can act, one for others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.entitlements import Entitlements
+from billing.entitlements import Entitlements, facts_of
 
 # Highest first. The words are in templates/billing/notices/_admin_<kind>.html and _member_<kind>.html.
 PRIORITY = (
@@ -53,7 +53,7 @@ class Notice:
         return TONES[self.kind]
 
 
-def of(rights: Entitlements, *, now: datetime) -> Notice | None:
+def of(rights: Entitlements) -> Notice | None:
     """The most pressing thing about what was bought, or None."""
     subscription = rights.subscription
     match rights.reason:
@@ -78,10 +78,7 @@ def of(rights: Entitlements, *, now: datetime) -> Notice | None:
         return Notice("under_review")
     match rights.reason:
         case "canceling" | "trial_canceling":
-            ends_at = subscription.cancel_at or subscription.trial_end or subscription.current_period_end
-            if rights.reason == "canceling":
-                ends_at = subscription.cancel_at or subscription.current_period_end
-            return Notice("canceling", at=ends_at)
+            return Notice("canceling", at=facts_of(subscription).ends_at)
         case "trialing":
             return Notice("trial", at=subscription.trial_end)
     return None

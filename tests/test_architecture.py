@@ -27,6 +27,8 @@ def test_rooms_lean_one_way_and_the_border_has_one_gate():
 def test_every_model_is_in_a_migration():
     said = StringIO()
 
-    call_command("makemigrations", "accounts", "billing", "usage", dry_run=True, check_changes=False, stdout=said)
+    call_command(
+        "makemigrations", "accounts", "billing", "usage", dry_run=True, check_changes=False, stdout=said
+    )
 
     assert "No changes detected" in said.getvalue()

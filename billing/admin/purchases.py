@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Account
-from billing import subscriptions
+from billing import clock, subscriptions, suspension
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin, amount
 from billing.lease import LeaseTaken
 from billing.models import (
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 5.0
 class SyncAction(ReadOnlyAdmin):
     """For rows that belong to an account: have Stripe asked what is true and our rows put right."""
 
-    actions = ("sync_now",)
+    actions: tuple[str, ...] = ("sync_now",)
 
     @admin.action(description="Sync now: ask Stripe and put our rows right", permissions=["act"])
     def sync_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -65,6 +65,22 @@ class CustomerAdmin(SyncAction):
     list_select_related = ("account",)
     search_fields = (*ACCOUNT, "=stripe_customer_id", "card_last4")
     ordering = ("-created_at",)
+    actions = (*SyncAction.actions, "suspend", "lift")
+
+    @admin.action(description="Put on hold: may read and export, nothing else", permissions=["act"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
+        for customer in queryset.select_related("account"):
+            reason = f"Put on hold by {request.user}"
+            suspension.suspend(account=customer.account, reason=reason, now=clock.now(customer.account))
+            self.log_change(request, customer, reason)
+        self.message_user(request, "On hold. What is paid at Stripe is not touched by this.")
+
+    @admin.action(description="Let go on", permissions=["act"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
+        for customer in queryset.select_related("account"):
+            suspension.lift(account=customer.account)
+            self.log_change(request, customer, "Let go on")
+        self.message_user(request, "They have again what they bought.")
 
     @admin.display(description="Card")
     def card(self, customer: Customer) -> str:

@@ -10,7 +10,9 @@ from accounts.models import Account
 class Customer(models.Model):
     """One per account. Made before Stripe is asked, so that a crash in between is found again (idempotency_key)."""
 
-    account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="customer", primary_key=True)
+    account = models.OneToOneField(
+        Account, on_delete=models.PROTECT, related_name="customer", primary_key=True
+    )
     # Empty until Stripe has answered, and again after the customer was deleted there.
     stripe_customer_id = models.CharField(max_length=64, unique=True, null=True, blank=True)
     # Sent with the creation call; committed before it, so that a retry after a crash finds the same customer.

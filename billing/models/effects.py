@@ -12,7 +12,9 @@ class Effect(models.Model):
 
     key = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=40)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, blank=True, related_name="effects")
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, null=True, blank=True, related_name="effects"
+    )
     detail = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()
     # When what leaves the building has left (mail sent, Stripe called); empty: the outbox still owes it.
@@ -23,7 +25,9 @@ class Effect(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=models.Q(done_at__isnull=True), name="effects_owed"),
+            models.Index(
+                fields=["next_attempt_at"], condition=models.Q(done_at__isnull=True), name="effects_owed"
+            ),
         ]
 
     def __str__(self) -> str:

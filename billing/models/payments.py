@@ -38,7 +38,8 @@ class Payment(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(amount_refunded__lte=models.F("amount_paid")) & models.Q(amount_refunded__gte=0),
+                condition=models.Q(amount_refunded__lte=models.F("amount_paid"))
+                & models.Q(amount_refunded__gte=0),
                 name="no_more_refunded_than_paid",
             ),
         ]

@@ -5,8 +5,10 @@ from typing import Any
 from django import template
 from django.template.loader import render_to_string
 
-from accounts.models import Member
-from billing import catalog, clock, entitlements, notices
+from accounts.models import Account, Member
+from billing import catalog, notices
+from billing import rights as rights_of_request
+from billing.entitlements import Entitlements
 from billing.notices import Notice
 from usage import metering
 
@@ -22,9 +24,9 @@ def notice(context: dict[str, Any]) -> str:
     account = getattr(request, "account", None)
     if request is None or account is None or context.get("quiet_notice"):
         return ""
-    now = clock.now(account)
-    rights = entitlements.of(account, now=now)
-    found = notices.first([notices.of(rights, now=now), *_allowance_notices(account, now)])
+    rights = rights_of_request.of(request)
+    now = rights.now
+    found = notices.first([notices.of(rights), *_allowance_notices(rights)])
     if found is None:
         return ""
     may_bill = request.member is not None and request.member.may_bill
@@ -41,9 +43,9 @@ def notice(context: dict[str, Any]) -> str:
     )
 
 
-def _allowance_notices(account: Any, now: Any) -> list[Notice]:
+def _allowance_notices(rights: Entitlements) -> list[Notice]:
     found = []
-    for balance in metering.balances(account, now=now):
+    for balance in metering.balances(rights.account, now=rights.now, rights=rights):
         if not balance.limit:
             continue  # unlimited, metered, or nothing granted: there is no end to warn of
         kind = "allowance_exhausted" if balance.used >= balance.limit else "allowance_low"
@@ -61,7 +63,7 @@ def _allowance_notices(account: Any, now: Any) -> list[Notice]:
     return found
 
 
-def _whom_to_ask(account: Any) -> Member | None:
+def _whom_to_ask(account: Account) -> Member | None:
     """The owner a member is sent to; only the names of one's own account are shown."""
     owner: Member | None = (
         account.members.filter(role=Member.Role.OWNER).select_related("user").order_by("joined_at").first()

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils.formats import date_format
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from accounts.decorators import account_required
+from accounts.requests import AccountRequest
 from billing import clock, lease, test_clocks
 from billing.stripe import gateway
 from usage import meter_events, periods
@@ -22,11 +23,11 @@ SETTLING = timedelta(hours=2)
 
 @require_POST
 @account_required
-def fast_forward(request: HttpRequest) -> HttpResponse:
+def fast_forward(request: AccountRequest) -> HttpResponse:
     """Move this account's test clock. Only in the demo, only for the account at hand."""
     if not settings.DEMO:
         raise Http404
-    account = request.account  # type: ignore[attr-defined]
+    account = request.account
     now = clock.now(account)
     steps = {
         "day": now + timedelta(days=1),
@@ -40,10 +41,16 @@ def fast_forward(request: HttpRequest) -> HttpResponse:
         # What was used before the jump is billed before it: beat's next turn would come after.
         meter_events.deliver(now=clock.wall())
         test_clocks.advance(account=account, to=to)
-    except lease.LeaseTaken:
+    except (lease.LeaseTaken, test_clocks.BackwardsInTime, test_clocks.ClockStuck):
         messages.error(request, "The clock is still moving. Try again in a moment.")
+    except test_clocks.NotOnAClock:
+        messages.error(
+            request, "This account lives in real time: it became a customer before the demo's clocks."
+        )
     except gateway.StripeError:
-        messages.error(request, "The clock did not move: the simulator did not answer. Try again in a moment.")
+        messages.error(
+            request, "The clock did not move: the simulator did not answer. Try again in a moment."
+        )
     else:
         messages.info(request, f"It is now {date_format(clock.now(account), 'j F Y, H:i')} for this account.")
     back = request.POST.get("next", "")

@@ -1,13 +1,15 @@
 """Billing settings: what the account has, what it will pay and when, and the buttons that change it."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.decorators import account_required, billing_admin_required
-from billing import catalog, checkout, clock, entitlements, subscriptions
+from accounts.requests import AccountRequest
+from billing import catalog, checkout, subscriptions
+from billing import rights as rights_of_request
 from billing.models import Customer, Payment
 from billing.stripe import gateway
 
@@ -19,11 +21,10 @@ PAYMENTS_SHOWN = 24
 @require_GET
 @never_cache
 @account_required
-def overview(request: HttpRequest) -> HttpResponse:
+def overview(request: AccountRequest) -> HttpResponse:
     """The plan, its status, the next charge, the card and the payments. Members see it without money or buttons."""
-    account = request.account  # type: ignore[attr-defined]
-    member = request.member  # type: ignore[attr-defined]
-    rights = entitlements.of(account, now=clock.now(account))
+    account = request.account
+    rights = rights_of_request.of(request)
     subscription = rights.subscription
     return render(
         request,
@@ -34,11 +35,11 @@ def overview(request: HttpRequest) -> HttpResponse:
             "price": catalog.current().find_price(subscription.price_lookup_key) if subscription else None,
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": Customer.objects.filter(account=account).first(),
-            "may_bill": member.may_bill,
+            "may_bill": request.member.may_bill,
             "payments": Payment.objects.filter(account=account)
             .exclude(status="draft")
             .order_by("-created_at", "-id")[:PAYMENTS_SHOWN]
-            if member.may_bill
+            if request.member.may_bill
             else (),
         },
     )
@@ -47,17 +48,19 @@ def overview(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @never_cache
 @billing_admin_required
-def cancel(request: HttpRequest) -> HttpResponse:
+def cancel(request: AccountRequest) -> HttpResponse:
     """Ask once, saying the last day and what stays; then cancel at the end of the paid time."""
-    account = request.account  # type: ignore[attr-defined]
-    rights = entitlements.of(account, now=clock.now(account))
+    account = request.account
+    rights = rights_of_request.of(request)
     subscription = rights.subscription
     if subscription is None or subscription.is_canceling:
         messages.info(request, "There is no running plan to cancel.")
         return redirect("billing:settings")
     if request.method == "GET":
         free = catalog.current().default_plan
-        last = subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
+        last = (
+            subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
+        )
         return render(
             request,
             "billing/cancel.html",
@@ -72,17 +75,19 @@ def cancel(request: HttpRequest) -> HttpResponse:
     except gateway.StripeError:
         messages.error(request, UNREACHABLE)
     else:
-        messages.success(request, "Your plan is canceled. It stays on until its last day; nothing more is charged.")
+        messages.success(
+            request, "Your plan is canceled. It stays on until its last day; nothing more is charged."
+        )
     return redirect("billing:settings")
 
 
 @require_POST
 @never_cache
 @billing_admin_required
-def resume(request: HttpRequest) -> HttpResponse:
+def resume(request: AccountRequest) -> HttpResponse:
     """Take a cancellation back while the plan still runs."""
     try:
-        subscriptions.resume(account=request.account)  # type: ignore[attr-defined]
+        subscriptions.resume(account=request.account)
     except subscriptions.NothingToChange:
         messages.info(request, "There is no cancellation to take back.")
     except subscriptions.Busy:
@@ -97,12 +102,12 @@ def resume(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 @billing_admin_required
-def portal(request: HttpRequest) -> HttpResponse:
+def portal(request: AccountRequest) -> HttpResponse:
     """Send the browser to Stripe's portal: cards, invoices, cancel. The link is a key and is never kept or logged."""
     flow = "payment_method_update" if request.POST.get("flow") == "payment_method_update" else None
     try:
         url = checkout.open_portal(
-            account=request.account,  # type: ignore[attr-defined]
+            account=request.account,
             return_path="/billing/returned/",
             flow=flow,
         )
@@ -120,11 +125,11 @@ def portal(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 @billing_admin_required
-def returned(request: HttpRequest) -> HttpResponse:
+def returned(request: AccountRequest) -> HttpResponse:
     """Back from the portal: ask Stripe what changed there before showing the settings again."""
     try:
         subscriptions.sync(
-            account=request.account,  # type: ignore[attr-defined]
+            account=request.account,
             reason="portal_return",
             wait_seconds=subscriptions.PATIENCE_SECONDS,
         )

@@ -1,15 +1,16 @@
-"""The way to the till and back: the upgrade button, the page that waits for the truth, the page that says nothing changed."""
+"""The way to the till and back: the button, the page that waits for the truth, the one where nothing changed."""
 
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.decorators import billing_admin_required
+from accounts.requests import AccountRequest
 from billing import catalog, checkout, clock, entitlements
 from billing.access import Level
 from billing.stripe import gateway
@@ -21,9 +22,9 @@ PATIENCE = 20
 @require_POST
 @never_cache
 @billing_admin_required
-def upgrade(request: HttpRequest) -> HttpResponse:
+def upgrade(request: AccountRequest) -> HttpResponse:
     """Start a checkout for the posted `price` (a lookup key) and `quantity`, and send the browser to Stripe's page."""
-    account = request.account  # type: ignore[attr-defined]
+    account = request.account
     price = catalog.current().find_price(request.POST.get("price", ""))
     quantity = request.POST.get("quantity", "1")
     if price is None:
@@ -53,9 +54,9 @@ def upgrade(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 @billing_admin_required
-def upgraded(request: HttpRequest) -> HttpResponse:
+def upgraded(request: AccountRequest) -> HttpResponse:
     """Where Stripe sends the browser after paying. Says "you have it" once it is so, and never before."""
-    account = request.account  # type: ignore[attr-defined]
+    account = request.account
     session_id = request.GET.get("session_id", "")
     asked = int(tries) if (tries := request.GET.get("asked", "0")).isdigit() and len(tries) < 4 else 0
     try:
@@ -63,12 +64,12 @@ def upgraded(request: HttpRequest) -> HttpResponse:
     except checkout.NotYours:
         return render(request, "404.html", status=404)
     except gateway.StripeError:
-        outcome = "pending"  # Stripe's letter will bring the truth; the page asks again
+        outcome = checkout.Outcome.PENDING  # Stripe's letter will bring the truth; the page asks again
     rights = entitlements.of(account, now=clock.now(account))
     context: dict[str, Any] = {"rights": rights, "quiet_notice": True}
-    if rights.level >= Level.GRACE and rights.subscription is not None and outcome != "unpaid":
+    if rights.level >= Level.GRACE and rights.subscription is not None and outcome != checkout.Outcome.UNPAID:
         return render(request, "billing/upgraded.html", context)
-    if outcome == "unpaid":
+    if outcome == checkout.Outcome.UNPAID:
         return render(request, "billing/upgrade_unpaid.html", context)
     again = f"{reverse('billing:upgraded')}?session_id={session_id}&asked={asked + 1}"
     return render(
@@ -80,11 +81,11 @@ def upgraded(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @billing_admin_required
-def canceled(request: HttpRequest) -> HttpResponse:
+def canceled(request: AccountRequest) -> HttpResponse:
     """Where Stripe sends a browser that turned back at the till."""
     return render(request, "billing/upgrade_canceled.html", {"quiet_notice": True})
 
 
-def _back(request: HttpRequest, reason: str) -> HttpResponse:
+def _back(request: AccountRequest, reason: str) -> HttpResponse:
     messages.error(request, reason)
     return redirect("billing:pricing")

@@ -110,7 +110,9 @@ def test_the_answer_holds_until_the_moment_it_names():
     """A counter trusts an answer until `valid_until`: not one may turn before it."""
     for row in EVERY_ROW:
         first = answer(*row)
-        for at in [first.valid_until - timedelta(microseconds=1)] if first.valid_until else [NOW + 3650 * DAY]:
+        for at in (
+            [first.valid_until - timedelta(microseconds=1)] if first.valid_until else [NOW + 3650 * DAY]
+        ):
             later = answer(*row, now=at)
 
             assert (later.level, later.reason) == (first.level, first.reason), row
@@ -197,7 +199,9 @@ def test_an_invoiced_customer_has_grace_from_the_due_date():
 
 
 def test_a_status_stripe_has_just_invented_keeps_access_for_a_day_and_calls_staff():
-    novel = replace(ACTIVE, status="hibernating", last_known_status="active", status_since=NOW, period_end=NOW + DAY * 9)
+    novel = replace(
+        ACTIVE, status="hibernating", last_known_status="active", status_since=NOW, period_end=NOW + DAY * 9
+    )
 
     today = decide(subscriptions=[novel], now=NOW + HOUR)
 
@@ -229,7 +233,9 @@ def test_a_grant_does_not_lower_a_better_plan_that_was_paid_for():
 def test_a_dispute_acts_by_policy_while_open_and_blocks_when_lost(dispute, downgrade, level):
     paid = replace(ACTIVE, period_end=NOW + DAY)
 
-    assert decide(subscriptions=[paid], dispute=dispute, free_while_disputed=downgrade, now=NOW).level == level
+    assert (
+        decide(subscriptions=[paid], dispute=dispute, free_while_disputed=downgrade, now=NOW).level == level
+    )
 
 
 def test_an_account_that_never_bought_has_the_default_plan_and_may_buy():

@@ -68,7 +68,9 @@ def test_upgrading_by_a_link_is_not_possible(shop, as_alice):
 def test_a_member_cannot_buy_cancel_or_see_money(shop, account, alice, as_alice, as_bob):
     buy(shop, account, alice, "hybrid_payg_tokens")
 
-    assert as_bob.post("/billing/upgrade/", {"price": "hybrid_team_month", "quantity": "2"}).status_code == 403
+    assert (
+        as_bob.post("/billing/upgrade/", {"price": "hybrid_team_month", "quantity": "2"}).status_code == 403
+    )
     assert as_bob.post("/billing/cancel/").status_code == 403
     assert as_bob.post("/billing/portal/").status_code == 403
     page = text(as_bob.get("/billing/"))
@@ -113,7 +115,9 @@ def test_the_success_page_says_so_only_once_it_is_true(shop, account, alice, as_
     assert Subscription.objects.count() == 1
 
 
-def test_the_success_page_stops_asking_and_says_what_happens_next(shop, account, alice, as_alice, stripe_fails):
+def test_the_success_page_stops_asking_and_says_what_happens_next(
+    shop, account, alice, as_alice, stripe_fails
+):
     intent = go_to_the_till(account, alice, "hybrid_payg_tokens")
     pay(shop, intent)
     stripe_fails(method="GET", path="/v1/*", status=500, times=100)
@@ -166,7 +170,9 @@ def test_pressing_cancel_twice_is_harmless(shop, account, alice, as_alice):
     assert Subscription.objects.get().cancel_at_period_end
 
 
-def test_cancel_with_stripe_away_changes_nothing_and_says_what_to_do(shop, account, alice, as_alice, stripe_fails):
+def test_cancel_with_stripe_away_changes_nothing_and_says_what_to_do(
+    shop, account, alice, as_alice, stripe_fails
+):
     buy(shop, account, alice, "hybrid_payg_tokens")
     stripe_fails(method="POST", path="/v1/subscriptions/*", status=500, times=20)
 
@@ -197,7 +203,9 @@ def test_after_grace_the_plan_is_off_and_billing_stays_open(shop, account, alice
     fail_the_renewal(shop, account, alice)
     grace_until = entitlements.of(account, now=clock.now(account)).grace_until
 
-    Customer.objects.filter(account=account).update(clock_now=grace_until)  # the clock alone, no letter, no sync
+    Customer.objects.filter(account=account).update(
+        clock_now=grace_until
+    )  # the clock alone, no letter, no sync
     page = text(as_alice.get("/billing/"))
 
     assert "Your plan is off because a payment is missing." in page
@@ -219,15 +227,24 @@ def test_a_plan_given_by_staff_says_that_nothing_is_charged(shop, account, dana,
     assert "You pay nothing for it" not in text(as_alice.get("/billing/"))
 
 
-def test_a_suspended_account_reads_and_does_nothing_else(shop, account, alice, as_alice):
+def test_an_account_put_on_hold_reads_and_does_nothing_else_until_it_is_let_go(
+    shop, account, alice, as_alice, as_dana
+):
     buy(shop, account, alice, "hybrid_payg_tokens")
-    Customer.objects.filter(account=account).update(suspended_at=clock.now(account))
-    grants.rights_changed(account)
+    press = lambda act: as_dana.post(  # noqa: E731
+        "/staff/billing/customer/", {"action": act, "_selected_action": [str(account.pk)]}, follow=True
+    )
 
+    assert "On hold." in text(press("suspend"))
     page = as_alice.get("/billing/")
-
     assert page.status_code == 200
     assert "This account is on hold." in text(page)
+    refused = as_alice.post("/demo/generate/", {"key": "while-on-hold"})
+    assert refused.status_code == 402
+
+    press("lift")
+    assert "on hold" not in text(as_alice.get("/billing/"))
+    assert as_alice.post("/demo/generate/", {"key": "let-go"}).status_code == 302
 
 
 def test_the_demo_clock_jumps_for_this_account_and_no_other(shop, account, alice, as_alice, charlie):
@@ -281,13 +298,11 @@ def test_a_payment_in_grace_brings_everything_back(shop, account, alice):
 
 def fail_the_renewal(shop, account, alice) -> None:
     """A month with usage, whose invoice the card declines."""
-    from usage import metering, meter_events
+    from usage import meter_events, metering
 
     change_card(shop, account, DECLINED_LATER)
     now = clock.now(account)
-    metering.consume(
-        account=account, feature="tokens", units=10, idempotency_key="work", now=now, user=alice
-    )
+    metering.consume(account=account, feature="tokens", units=10, idempotency_key="work", now=now, user=alice)
     meter_events.deliver(now=clock.wall())
     end = Subscription.objects.get(account=account).current_period_end
     let_pass(account, end + timedelta(hours=2))

@@ -41,7 +41,11 @@ def choose(page: Page, plan: str, *, interval: str | None = None) -> None:
     page.goto("/pricing/")
     if interval:
         page.get_by_role("radio", name=re.compile(interval, re.I)).check()
-    card = page.locator("article, section, li").filter(has=page.get_by_role("heading", name=plan, exact=True)).last
+    card = (
+        page.locator("article, section, li")
+        .filter(has=page.get_by_role("heading", name=plan, exact=True))
+        .last
+    )
     card.locator("button:visible").click()
 
 

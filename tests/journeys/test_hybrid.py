@@ -100,7 +100,9 @@ def test_a_3d_secure_card_is_confirmed_at_the_bank(page: Page, live_site: LiveSi
     expect(page.get_by_role("heading", name="Pro is yours")).to_be_visible(timeout=30_000)
 
 
-def test_a_browser_closed_after_paying_is_activated_by_the_letter_alone(visitor: BrowserContext, live_site: LiveSite):
+def test_a_browser_closed_after_paying_is_activated_by_the_letter_alone(
+    visitor: BrowserContext, live_site: LiveSite
+):
     page = visitor.new_page()
     steps.sign_up(page, "oz@example.com")
     steps.choose(page, "Pro")
@@ -188,5 +190,3 @@ def at_stripe(live_site: LiveSite, account: Account, *, live_only: bool) -> int:
         "/v1/subscriptions", {"customer": account.customer.stripe_customer_id, "status": "all"}
     )["data"]
     return len([s for s in found if not live_only or s["status"] not in ("canceled", "incomplete_expired")])
-
-

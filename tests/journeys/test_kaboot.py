@@ -23,7 +23,9 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
     # Without a plan there are no generations, and the page says where to get some.
     page.goto("/demo/generate/")
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator("main").get_by_role("link", name=re.compile("plan|upgrade", re.I)).first).to_be_visible()
+    expect(
+        page.locator("main").get_by_role("link", name=re.compile("plan|upgrade", re.I)).first
+    ).to_be_visible()
 
     # Yearly, with the good card; the success page turns true by itself.
     steps.choose(page, "Pro", interval="Yearly")
@@ -37,7 +39,9 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("main")).to_contain_text("250")
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator("main").get_by_role("link", name=re.compile("plan|upgrade", re.I)).first).to_be_visible()
+    expect(
+        page.locator("main").get_by_role("link", name=re.compile("plan|upgrade", re.I)).first
+    ).to_be_visible()
     refused = steps.use(page, "ai_generations", 1, "one-too-many")
     assert (refused.status, refused.json()["code"]) == (402, "allowance_exhausted")
 

@@ -10,7 +10,15 @@ from tests import factories
 from tests.stack.site import COMPLAINTS, LiveSite
 
 ANYONE = ["/pricing/", "/login/", "/login/signup/", "/login/password/reset/", "/api/v1/docs"]
-MEMBERS = ["/usage/", "/billing/", "/demo/generate/", "/demo/mailbox/", "/login/email/", "/login/2fa/", "/no-such-page/"]
+MEMBERS = [
+    "/usage/",
+    "/billing/",
+    "/demo/generate/",
+    "/demo/mailbox/",
+    "/login/email/",
+    "/login/2fa/",
+    "/no-such-page/",
+]
 
 
 @dataclass
@@ -25,7 +33,9 @@ class Look:
         page.on("pageerror", lambda error: said.append(f"Uncaught {error}"))
         page.goto(path)
         self.faults += [f"{path}: {line}" for line in said if any(word in line for word in COMPLAINTS)]
-        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        overflow = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         if overflow > 0:
             self.faults.append(f"{path}: {overflow} px wider than the window")
         if axe:

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from django import template
 from django.template.context import Context
 
-from accounts.models import Account
-from billing import catalog, clock
+from billing import catalog, rights
 from billing.catalog import Feature
+from billing.entitlements import Entitlements
 from usage import metering
 from usage.metering import Balance
 
@@ -40,25 +40,24 @@ class Bar:
         return "unlimited" if self.balance.limit is None else f"{self.balance.limit:,}"
 
 
-@register.inclusion_tag("usage/_bars.html")
-def usage_bars(account: Account) -> dict[str, Any]:
-    """{% usage_bars request.account %}: used, limit, percent and when it comes back, for all that is counted."""
-    return {"bars": _bars(account)}
+@register.inclusion_tag("usage/_bars.html", takes_context=True)
+def usage_bars(context: Context) -> dict[str, Any]:
+    """{% usage_bars %}: used, limit, percent and when it comes back, for all that the account's plan counts."""
+    return {"bars": _bars(rights.of(context["request"]))}
 
 
 @register.simple_tag(takes_context=True)
 def balance_in_header(context: Context) -> Bar | None:
     """{% balance_in_header as bar %}: the first countable thing of the price list that this account is granted."""
     request = context.get("request")
-    account = getattr(request, "account", None)
-    if account is None:
+    if request is None or getattr(request, "account", None) is None:
         return None
-    return next(iter(_bars(account)), None)
+    return next(iter(_bars(rights.of(request))), None)
 
 
-def _bars(account: Account) -> list[Bar]:
+def _bars(may: Entitlements) -> list[Bar]:
     features = catalog.current().features
-    zone = ZoneInfo(account.timezone)
+    zone = ZoneInfo(may.account.timezone)
     return [
         Bar(
             feature=features[balance.feature],
@@ -66,5 +65,5 @@ def _bars(account: Account) -> list[Bar]:
             comes_back_at=balance.period_end.astimezone(zone),
             is_daily=(balance.period_end - balance.period_start).days <= 1,
         )
-        for balance in metering.balances(account, now=clock.now(account))
+        for balance in metering.balances(may.account, now=may.now, rights=may)
     ]
