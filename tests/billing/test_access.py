@@ -30,9 +30,9 @@ PERIOD_ENDS = {"ahead": NOW + 9 * DAY, "over": NOW - 4 * DAY}
 PAUSES = ["", "void", "keep_as_draft", "mark_uncollectible"]
 # (grace days, first failure): still within grace, past it, never paid before.
 GRACES = {
-    "within": dict(first_failed_at=NOW - 12 * HOUR, first_paid_at=NOW - 40 * DAY),
-    "past": dict(first_failed_at=NOW - 36 * HOUR, first_paid_at=NOW - 40 * DAY),
-    "never paid": dict(first_failed_at=NOW - 12 * HOUR, first_paid_at=None),
+    "within": {"first_failed_at": NOW - 12 * HOUR, "first_paid_at": NOW - 40 * DAY},
+    "past": {"first_failed_at": NOW - 36 * HOUR, "first_paid_at": NOW - 40 * DAY},
+    "never paid": {"first_failed_at": NOW - 12 * HOUR, "first_paid_at": None},
 }
 OVERRIDES = ["none", "grandfathered", "comped until tomorrow", "suspended"]
 
@@ -120,7 +120,7 @@ def test_the_answer_holds_until_the_moment_it_names():
 
 @given(st.sampled_from(EVERY_ROW))
 def test_a_failed_payment_never_raises_and_a_paid_one_never_lowers(row):
-    status, trial, cancel, pause, period, grace, override = row
+    _status, trial, cancel, pause, period, grace, override = row
     paid = answer("active", trial, cancel, pause, period, grace, override)
     failed = answer("past_due", trial, cancel, pause, "ahead", grace, override)
 
