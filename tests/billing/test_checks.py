@@ -153,7 +153,7 @@ def test_without_a_key_a_developer_is_warned_but_may_go_on(settings):
     [
         ["granian", "--interface", "wsgi", "--port", "0", "--workers", "1", "config.wsgi:application"],
         ["celery", "--app", "config.celery", "worker", "--pool", "solo"],
-        ["celery", "--app", "config.celery", "beat", "--schedule", os.devnull],
+        ["celery", "--app", "config.celery", "beat", "--schedule", "beat-schedule"],
     ],
     ids=["web", "worker", "beat"],
 )
@@ -167,11 +167,12 @@ def test_no_process_serves_without_a_webhook_secret(server, tmp_path):
         "STRIPE_SECRET_KEY": "sk_test_" + "a" * 24,
         "STRIPE_WEBHOOK_SECRETS": "",
         "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONPATH": str(ROOT),
     }
 
     ended = subprocess.run(
         [program, *server[1:]],
-        cwd=ROOT,
+        cwd=tmp_path,  # beat writes its schedule where it stands
         env=environment,
         capture_output=True,
         text=True,
