@@ -61,6 +61,7 @@ _CARDS = (
     Card("4000000000006975", declines="card_velocity_exceeded"),
     Card("4000000000000341", declines="generic_decline", attaches=True),
     Card("4000000000000259", disputes=True),
+    Card("4000000000001976", disputes=True),  # at Stripe an inquiry; here a dispute like the other
     Card("4000000000003220", authentication="on_session"),
     Card("4000002500003155", authentication="on_session"),
     Card("4000003800000446", authentication="on_session"),
@@ -91,6 +92,7 @@ _TOKENS = {
     "chargeDeclinedVelocityLimitExceeded": "4000000000006975",
     "chargeCustomerFail": "4000000000000341",
     "createDispute": "4000000000000259",
+    "createDisputeInquiry": "4000000000001976",
     "threeDSecure2Required": "4000000000003220",
     "authenticationRequiredOnSetup": "4000002500003155",
     "authenticationRequiredSetupForOffSession": "4000003800000446",

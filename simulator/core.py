@@ -2,6 +2,7 @@
 reached from here.
 """
 
+import base64
 import json
 import re
 import threading
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-from simulator import errors, forms, idempotency, resources, routing, view
+from simulator import errors, forms, idempotency, legacy, resources, routing, view
 from simulator.agenda import Agenda
 from simulator.clock import WALL, Clock
 from simulator.delivery import Deliveries
@@ -140,9 +141,12 @@ class Simulator:
                 values |= forms.decode(body)
             request = routing.Request(method, path, Params(values), headers, self.request_id or "", key)
             route, ids = found
+            coupon = legacy.modernise(request)
             route.check(request)
             is_executing = True
             result = route.verb(self, request, *ids)
+            if coupon is not None:
+                result = legacy.put_on(self, result, coupon)
             answer = json.dumps(view.render(self, result, request.params.list("expand")))
             status = 200
         except errors.StripeError as refusal:
@@ -154,8 +158,8 @@ class Simulator:
 
 
 def _authenticate(headers: dict[str, str]) -> None:
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
+    key = _key(headers.get("authorization", ""))
+    if not key:
         raise errors.unauthorized(
             "You did not provide an API key. You need to provide your API key in the Authorization header, "
             "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
@@ -164,3 +168,14 @@ def _authenticate(headers: dict[str, str]) -> None:
         raise errors.unauthorized(
             f"Invalid API Key provided: {key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
         )
+
+
+def _key(given: str) -> str:
+    """The key in an Authorization header: a bearer token, or the user name of `curl -u sk_test_…:`."""
+    scheme, _, rest = given.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest, validate=True).decode().partition(":")[0]
+        except ValueError:
+            return ""
+    return rest if scheme.lower() == "bearer" else ""

@@ -44,7 +44,6 @@ def balance(sim: "Simulator", request: Request) -> Obj:
     return {"object": "balance", "available": entries, "livemode": False, "pending": nothing}
 
 
-@route("GET", "/v1/payouts")
 @route("GET", "/v1/tax_rates")
 @route("GET", "/v1/credit_notes")
 @route("GET", "/v1/subscription_schedules")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import events, lists, view
 from simulator.billing_engine import collection, discounts, invoicing, periods, previewing
+from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
 from simulator.resources import customers, payment_methods, subscriptions
 from simulator.routing import Request, route
@@ -154,9 +155,10 @@ def pay(sim: "Simulator", request: Request, name: str) -> Obj:
     if outcome.error is not None:
         raise outcome.error
     if outcome.status == "requires_action":
-        raise invalid(
-            "The payment of this invoice needs the customer: it requires authentication.",
-            code="invoice_payment_intent_requires_action",
+        # The kind of error is the one the official CLI's fixture expects.
+        raise card_error(
+            "This payment requires additional user action before it can be completed successfully.",
+            "invoice_payment_intent_requires_action",
         )
     return invoice
 

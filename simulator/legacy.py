@@ -1,0 +1,40 @@
+"""Words of older API versions that official tools still send: translated for callers that name no version."""
+
+from typing import TYPE_CHECKING
+
+from simulator.billing_engine import discounts
+from simulator.routing import Request
+from simulator.shapes import Obj
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+
+
+def modernise(request: Request) -> str | None:
+    """Rewrites what a current caller would say otherwise; returns a coupon to be put on the customer after.
+
+    Until basil (2025-03-31) customers took `coupon`, until clover (2025-09-30) promotion codes did
+    (docs.stripe.com/changelog). The Stripe CLI's fixtures still do, and send no `Stripe-Version`.
+    """
+    values = request.params.values
+    if request.method != "POST" or "stripe-version" in request.headers or "coupon" not in values:
+        return None
+    if request.path == "/v1/promotion_codes":
+        values["promotion"] = {"type": "coupon", "coupon": values.pop("coupon")}
+    elif request.path.startswith("/v1/customers") and request.path.count("/") <= 3:
+        return str(values.pop("coupon"))
+    return None
+
+
+def put_on(sim: "Simulator", customer: Obj, coupon: str) -> Obj:
+    """The customer with this coupon as their discount; an earlier one makes it an update."""
+    from simulator import events
+
+    before = sim.store.get("discount", customer["discount"])
+    if before is not None:
+        with events.change(sim, before, "customer.discount.updated", always=True):
+            before["source"] = {"coupon": coupon, "type": "coupon"}
+        return customer
+    discount = discounts.redeem(sim, coupon=coupon, promotion_code=None, customer=customer["id"])
+    customer["discount"] = discount["id"]
+    return sim.save(customer)
