@@ -54,11 +54,13 @@ _ROUTES: dict[tuple[str, int], list[Route]] = {}
 
 
 def route(method: str, template: str) -> Callable[[Verb], Verb]:
-    """Announces a verb at `template`, e.g. `/v1/customers/{id}`; announce fixed words before placeholders."""
+    """Announces a verb at `template`, e.g. `/v1/customers/{id}`; fixed words win over placeholders."""
     pattern = re.compile("^" + re.sub(r"\{\w+\}", r"([^/]+)", template) + "$")
 
     def announce(verb: Verb) -> Verb:
-        _ROUTES.setdefault((method, template.count("/")), []).append(Route(method, pattern, verb))
+        routes = _ROUTES.setdefault((method, template.count("/")), [])
+        routes.append(Route(method, pattern, verb))
+        routes.sort(key=lambda known: known.pattern.groups)
         return verb
 
     return announce

@@ -15,7 +15,9 @@ INDEXES: dict[str, tuple[str, ...]] = {
     "_meter_use": ("customer",),
     "charge": ("customer", "payment_intent"),
     "checkout.session": ("customer", "subscription", "payment_intent"),
+    "credit_note": ("customer", "invoice"),
     "customer": ("email", "test_clock"),
+    "customer_balance_transaction": ("customer",),
     "discount": ("customer", "subscription"),
     "dispute": ("charge", "payment_intent"),
     "invoice": ("customer", "parent.subscription_details.subscription"),
@@ -26,9 +28,11 @@ INDEXES: dict[str, tuple[str, ...]] = {
     "price": ("product", "lookup_key"),
     "product_feature": ("_product",),
     "promotion_code": ("code", "promotion.coupon"),
+    "quote": ("customer",),
     "refund": ("charge", "payment_intent"),
     "setup_intent": ("customer",),
     "subscription": ("customer",),
+    "subscription_schedule": ("customer",),
 }
 
 _TABLES = """

@@ -14,7 +14,9 @@ _BY_PREFIX = {
     "acct_": "account",
     "bpc_": "billing_portal.configuration",
     "ch_": "charge",
+    "cbtxn_": "customer_balance_transaction",
     "clock_": "test_helpers.test_clock",
+    "cn_": "credit_note",
     "cs_": "checkout.session",
     "cus_": "customer",
     "di_": "discount",
@@ -26,10 +28,13 @@ _BY_PREFIX = {
     "pm_": "payment_method",
     "price_": "price",
     "promo_": "promotion_code",
+    "qt_": "quote",
     "re_": "refund",
     "seti_": "setup_intent",
     "si_": "subscription_item",
+    "sub_sched_": "subscription_schedule",
     "sub_": "subscription",
+    "txr_": "tax_rate",
     "txn_": "balance_transaction",
 }
 _BY_FIELD = {"product": "product", "coupon": "coupon", "default_price": "price", "price": "price"}

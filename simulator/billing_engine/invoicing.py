@@ -5,7 +5,7 @@ for money.
 from typing import TYPE_CHECKING
 
 from simulator import events, view
-from simulator.billing_engine import discounts, lines, money, payments, periods
+from simulator.billing_engine import balance, discounts, lines, money, payments, periods
 from simulator.shapes import Obj, empty_list, id_of, new
 
 if TYPE_CHECKING:
@@ -241,8 +241,15 @@ def _settle_balance(sim: "Simulator", invoice: Obj, customer: Obj) -> None:
     ending = start + total if total < 0 else min(0, start + total) if start < 0 else 0
     invoice["ending_balance"] = ending
     if ending != customer["balance"]:
-        with events.change(sim, customer, "customer.updated"):
-            customer["balance"] = ending
+        change = ending - customer["balance"]
+        balance.move(
+            sim,
+            customer,
+            change,
+            "applied_to_invoice",
+            currency=invoice["currency"],
+            invoice=invoice["id"],
+        )
 
 
 def _expect_payment(sim: "Simulator", invoice: Obj) -> None:

@@ -67,29 +67,8 @@ def make(sim: "Simulator", params: Params) -> Obj:
             sim.store.remove("customer", customer["id"])
             raise
     events.emit(sim, "customer.created", customer)
+    _set_balance(sim, customer, params)
     return customer
-
-
-@route("GET", "/v1/customers/search")
-def search(sim: "Simulator", request: Request) -> Obj:
-    """GET /v1/customers/search: `field:"value"` and `metadata["key"]:"value"`, joined by AND."""
-    wanted = [clause.split(":", 1) for clause in request.params.need("query").split(" AND ")]
-    if any(len(clause) != 2 for clause in wanted):
-        raise invalid("We were unable to parse your search query.", param="query")
-    limit = request.params.integer("limit", 10) or 10
-    found = [
-        customer
-        for customer in sim.store.newest("customer")
-        if not customer.get("deleted")
-        and all(_field(customer, field.strip()) == value.strip().strip("\"'") for field, value in wanted)
-    ]
-    return {
-        "object": "search_result",
-        "data": [view.snapshot(sim, customer) for customer in found[:limit]],
-        "has_more": len(found) > limit,
-        "next_page": None,
-        "url": "/v1/customers/search",
-    }
 
 
 @route("GET", "/v1/customers")
@@ -121,6 +100,7 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
     with events.change(sim, customer, "customer.updated"):
         _fill(sim, customer, params)
         customer["metadata"] = params.metadata(customer["metadata"])
+    _set_balance(sim, customer, params)
     return customer
 
 
@@ -170,9 +150,8 @@ def retrieve_payment_method(sim: "Simulator", request: Request, name: str, metho
 
 @route("GET", "/v1/customers/{id}/sources")
 @route("GET", "/v1/customers/{id}/tax_ids")
-@route("GET", "/v1/customers/{id}/balance_transactions")
 def nothing(sim: "Simulator", request: Request, name: str) -> Obj:
-    """Lists that are always empty here: legacy sources, tax ids, balance transactions."""
+    """Lists that are always empty here: legacy sources, tax ids."""
     need(sim, name)
     return empty_list(request.path)
 
@@ -202,6 +181,15 @@ def _grow_tax(sim: "Simulator", customer: Obj) -> Any:
     return {"automatic_tax": "not_collecting", "ip_address": None, "location": None, "provider": "stripe"}
 
 
+def _set_balance(sim: "Simulator", customer: Obj, params: Params) -> None:
+    wanted = params.integer("balance")
+    if wanted is not None and wanted != customer["balance"]:
+        from simulator.billing_engine import balance
+
+        kind = "initial" if not customer["balance"] else "adjustment"
+        balance.move(sim, customer, wanted - customer["balance"], kind)
+
+
 def _fill(sim: "Simulator", customer: Obj, params: Params) -> None:
     for key in _TEXTS:
         if key in params:
@@ -209,8 +197,6 @@ def _fill(sim: "Simulator", customer: Obj, params: Params) -> None:
     for key in ("address", "shipping"):
         if key in params:
             customer[key] = _address(params.inner(key)) if params.inner(key).values else None
-    if "balance" in params:
-        customer["balance"] = params.integer("balance")
     if "preferred_locales" in params:
         customer["preferred_locales"] = params.list("preferred_locales")
     settings = params.inner("invoice_settings")
@@ -245,9 +231,3 @@ def _address(params: Params) -> Obj:
             "tracking_number": None,
         }
     return {part: params.text(part) for part in parts}
-
-
-def _field(customer: Obj, field: str) -> Any:
-    if field.startswith("metadata["):
-        return customer["metadata"].get(field[len("metadata[") :].rstrip("]").strip("\"'"))
-    return customer.get(field)

@@ -111,16 +111,41 @@ def create(sim: "Simulator", request: Request) -> Obj:
 
 @route("GET", "/v1/setup_intents")
 def index(sim: "Simulator", request: Request) -> Obj:
-    """GET /v1/setup_intents, by customer."""
-    customer = request.params.text("customer")
+    """GET /v1/setup_intents, by customer or payment method."""
+    customer, method = request.params.text("customer"), request.params.text("payment_method")
     among = sim.store.find("setup_intent", "customer", customer) if customer else None
-    return lists.page(sim, request, "setup_intent", among=among)
+    return lists.page(
+        sim, request, "setup_intent", among=among, where=lambda one: method in (None, one["payment_method"])
+    )
 
 
 @route("GET", "/v1/setup_intents/{id}")
 def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
     """GET /v1/setup_intents/{id}."""
     return need(sim, name)
+
+
+@route("POST", "/v1/setup_intents/{id}")
+def update(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/setup_intents/{id} while it is not finished: customer, card, description, metadata."""
+    intent, params = need(sim, name), request.params
+    if intent["status"] in ("succeeded", "canceled") and set(params) - {"metadata", "description", "expand"}:
+        raise invalid(
+            f"This SetupIntent could not be updated because it is {intent['status']}.",
+            code="setup_intent_unexpected_state",
+        )
+    if "customer" in params:
+        owner = customers.need(sim, params.need("customer"), param="customer", status=400)
+        if intent["customer"] not in (None, owner["id"]):
+            raise invalid("A SetupIntent's customer cannot be changed once set.", param="customer")
+        intent["customer"] = owner["id"]
+    if "description" in params:
+        intent["description"] = params.text("description")
+    if "payment_method" in params:
+        method = payment_methods.need(sim, params.need("payment_method"), status=400)
+        intent |= {"payment_method": method["id"], "status": "requires_confirmation"}
+    intent["metadata"] = params.metadata(intent["metadata"])
+    return sim.save(intent)
 
 
 @route("POST", "/v1/setup_intents/{id}/confirm")
