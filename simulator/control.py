@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from simulator.delivery import Faults
-from simulator.failures import Failure
+from simulator.failures import HOWS, Failure, RateLimit
 
 if TYPE_CHECKING:
     from simulator.core import Answer
     from simulator.front_door import FrontDoor
 
 Json = dict[str, Any]
+
+
+RETURNS = ("checkout", "portal")  # pages from which a visitor may never come back
+WHOLE = ("seed", "skew_seconds")
 
 
 class Refused(ValueError):
@@ -25,14 +29,21 @@ class Refused(ValueError):
 def respond(door: FrontDoor, method: str, path: str, query: str, body: bytes) -> Answer:
     """Answer a call below `/_sim/`: 200 with JSON, 400 with what is wrong, 404 with the levers there are."""
     name = path.removeprefix("/_sim/").strip("/")
-    lever = LEVERS.get((method, name))
-    if lever is None:
+    if (method, name) not in LEVERS:
         known = sorted(f"{verb} /_sim/{noun}" for verb, noun in LEVERS)
         return _json(404, {"error": f"There is no {method} {path}.", "try": known})
     try:
-        return _json(200, lever(door, dict(parse_qsl(query)) | _given(body)))
-    except (Refused, TypeError, ValueError, LookupError) as trouble:
+        return _json(200, pull(door, method, name, dict(parse_qsl(query)) | _given(body)))
+    except Refused as trouble:
         return _json(400, {"error": f"{path}: {trouble}"})
+
+
+def pull(door: FrontDoor, method: str, name: str, given: Json) -> Json:
+    """Pull the lever of this name, such as `POST`, `faults`. Raises `Refused` with what is wrong."""
+    try:
+        return LEVERS[method, name](door, given)
+    except (TypeError, ValueError, LookupError) as trouble:
+        raise trouble if isinstance(trouble, Refused) else Refused(str(trouble)) from trouble
 
 
 def _health(door: FrontDoor, given: Json) -> Json:
@@ -86,9 +97,10 @@ def _faults(door: FrontDoor, given: Json) -> Json:
 def _set_faults(door: FrontDoor, given: Json) -> Json:
     known = {item.name for item in fields(Faults)}
     _only(given, known)
-    chances = {name: float(value) for name, value in given.items() if name != "seed"}
-    faults = Faults(**chances, seed=int(given.get("seed", 1)))
-    for name in ("drop", "double", "delay", "reorder"):
+    chances = {name: float(value) for name, value in given.items() if name not in WHOLE}
+    whole = {name: int(given[name]) for name in WHOLE if name in given}
+    faults = Faults(**chances, **whole)  # type: ignore[arg-type]  # mypy cannot tell the two kinds apart
+    for name in ("drop", "double", "delay", "reorder", "corrupt"):
         if not 0 <= getattr(faults, name) <= 1:
             raise Refused(f"{name} is a chance between 0 and 1, not {getattr(faults, name)}.")
     door.simulator.deliveries.set_faults(faults)
@@ -101,10 +113,17 @@ def _failures(door: FrontDoor, given: Json) -> Json:
 
 def _fail(door: FrontDoor, given: Json) -> Json:
     _only(given, {item.name for item in fields(Failure)})
-    types: dict[str, Callable[[Any], Any]] = {"status": int, "times": int, "delay_seconds": float}
+    types: dict[str, Callable[[Any], Any]] = {
+        "status": int,
+        "times": int,
+        "skip": int,
+        "delay_seconds": float,
+    }
     failure = Failure(**{name: types.get(name, str)(value) for name, value in given.items()})
     if failure.when not in ("before", "after"):
         raise Refused(f"when is before or after, not {failure.when}.")
+    if failure.how not in HOWS:
+        raise Refused(f"how is one of {', '.join(HOWS)}, not {failure.how}.")
     if failure.status != 0 and not 400 <= failure.status <= 599:
         raise Refused(f"status is 0 (hang up) or between 400 and 599, not {failure.status}.")
     door.fail(failure)
@@ -114,6 +133,31 @@ def _fail(door: FrontDoor, given: Json) -> Json:
 def _call_off(door: FrontDoor, given: Json) -> Json:
     door.failures.clear()
     return {"data": []}
+
+
+def _limit(door: FrontDoor, given: Json) -> Json:
+    return {"per_second": door.limit.per_second}
+
+
+def _set_limit(door: FrontDoor, given: Json) -> Json:
+    per_second = int(given.get("per_second", 0))
+    if per_second < 0:
+        raise Refused(f"per_second is 0 (no limit) or a positive whole number, not {per_second}.")
+    door.limit = RateLimit(per_second)
+    return _limit(door, {})
+
+
+def _returns(door: FrontDoor, given: Json) -> Json:
+    return {"forget": sorted(door.forgotten_returns)}
+
+
+def _set_returns(door: FrontDoor, given: Json) -> Json:
+    wanted = given.get("forget") or []
+    names = {wanted} if isinstance(wanted, str) else set(wanted)
+    if unknown := sorted(names - set(RETURNS)):
+        raise Refused(f"forget is any of {', '.join(RETURNS)}, not {unknown[0]}.")
+    door.forgotten_returns = names
+    return _returns(door, {})
 
 
 def _advance(door: FrontDoor, given: Json) -> Json:
@@ -148,6 +192,10 @@ LEVERS: dict[tuple[str, str], Callable[[FrontDoor, Json], Json]] = {
     ("GET", "failures"): _failures,
     ("POST", "failures"): _fail,
     ("DELETE", "failures"): _call_off,
+    ("GET", "rate_limit"): _limit,
+    ("POST", "rate_limit"): _set_limit,
+    ("GET", "returns"): _returns,
+    ("POST", "returns"): _set_returns,
     ("POST", "advance"): _advance,
     ("GET", "requests"): _requests,
     ("POST", "endpoint"): _endpoint,

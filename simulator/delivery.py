@@ -31,6 +31,8 @@ class Faults:
     delay: float = 0.0
     delay_seconds: float = 2.0
     reorder: float = 0.0
+    corrupt: float = 0.0  # the first try arrives with a body its signature does not fit; the next is whole
+    skew_seconds: int = 0  # how far the clock that signs is ahead (or behind): receivers refuse old letters
     seed: int = 1
 
 
@@ -183,6 +185,8 @@ class Deliveries:
             delivery.next_at += faults.delay_seconds
         if chance.random() < faults.reorder:
             delivery.next_at += chance.uniform(0.2, 1.0)
+        # Asked last and only when wanted, so that a seed keeps meaning the mishaps it meant.
+        delivery.is_corrupt = bool(faults.corrupt) and chance.random() < faults.corrupt
         self._keep(delivery)
         if delivery.state == "waiting" and chance.random() < faults.double:
             twin = Delivery(delivery.event, delivery.endpoint_id, delivery.endpoint_url, delivery.secret)
@@ -258,10 +262,11 @@ class Deliveries:
         return None, None
 
     def _try(self, delivery: Delivery) -> bool:
-        status, error = post_once(delivery)
+        status, error = post_once(delivery, skew_seconds=self.faults.skew_seconds)
         with self._wake:
             delivery.sending = False
             delivery.attempts += 1
+            delivery.is_corrupt = False
             delivery.last_status, delivery.last_error = status, error
             if status is not None and 200 <= status < 300:
                 delivery.state = "delivered"

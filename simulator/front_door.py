@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simulator import control, pages
-from simulator.failures import Failure, failing
+from simulator.failures import Failure, RateLimit, failing
 
 if TYPE_CHECKING:
     from simulator.core import Answer, Simulator
@@ -42,6 +42,8 @@ class FrontDoor:
     simulator: Simulator
     log: deque[Logged] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
     failures: list[Failure] = field(default_factory=list)
+    limit: RateLimit = field(default_factory=RateLimit)
+    forgotten_returns: set[str] = field(default_factory=set)  # pages whose visitor never comes back
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def handle(self, method: str, path: str, query: str, body: bytes, headers: dict[str, str]) -> Answer:
@@ -63,22 +65,27 @@ class FrontDoor:
             self.failures.append(failure)
 
     def forget(self) -> None:
-        """Empty the log and call off all failures."""
+        """Empty the log and call off everything that was to go wrong."""
         with self._lock:
             self.log.clear()
             self.failures.clear()
+            self.limit = RateLimit()
+            self.forgotten_returns.clear()
 
     def _api(self, method: str, path: str, query: str, body: bytes, headers: dict[str, str]) -> Answer:
         entry = Logged(time.time(), method, path, query, _shown(body), headers.get("idempotency-key"))
-        failure = self._failure_for(method, path)
+        refused = self.limit.refuses(entry.at)
+        failure = None if refused else self._failure_for(method, path)
         began = time.perf_counter()
-        answer = failing(failure, lambda: self.simulator.handle(method, path, query, body, headers))
+        answer = refused or failing(
+            failure, lambda: self.simulator.handle(method, path, query, body, headers)
+        )
         entry.milliseconds = round((time.perf_counter() - began) * 1000, 2)
         entry.status = answer[0]
         entry.request_id = next(
             (value for name, value in answer[1].items() if name.lower() == "request-id"), None
         )
-        entry.failure = f"{failure.when} effect" if failure else None
+        entry.failure = "rate limit" if refused else f"{failure.when} effect" if failure else None
         with self._lock:
             self.log.append(entry)
         return answer
@@ -87,6 +94,9 @@ class FrontDoor:
         with self._lock:
             for failure in self.failures:
                 if failure.matches(method, path):
+                    if failure.skip > 0:
+                        failure.skip -= 1
+                        continue
                     failure.times -= 1
                     self.failures = [left for left in self.failures if left.times > 0]
                     return failure

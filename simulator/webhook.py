@@ -32,6 +32,7 @@ class Delivery:
     last_status: int | None = None
     last_error: str | None = None
     sending: bool = False
+    is_corrupt: bool = False  # the next try is garbled on its way
 
     def body(self) -> bytes:
         """The bytes posted, the same on every try."""
@@ -68,14 +69,20 @@ def signature(secret: str, body: bytes, at: int) -> str:
     return f"t={at},v1={digest}"
 
 
-def post_once(delivery: Delivery) -> tuple[int | None, str | None]:
-    """Hand it over once: the status answered (None when nobody did) and what went wrong, if anything."""
+def post_once(delivery: Delivery, *, skew_seconds: int = 0) -> tuple[int | None, str | None]:
+    """Hand it over once: the status answered (None when nobody did) and what went wrong, if anything.
+
+    `skew_seconds` is how far the signing clock is off.
+    """
     address = urlsplit(delivery.endpoint_url)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = kind(address.hostname or "", address.port, timeout=TIMEOUT_SECONDS)
     try:
         target = (address.path or "/") + (f"?{address.query}" if address.query else "")
-        connection.request("POST", target, delivery.body(), delivery.headers())
+        body = delivery.body()
+        if delivery.is_corrupt:
+            body = body.replace(b'"id": "evt_', b'"id": "evt_garbled', 1)
+        connection.request("POST", target, body, delivery.headers(time.time() + skew_seconds))
         answer = connection.getresponse()
         answer.read()
     except (OSError, http.client.HTTPException) as trouble:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.billing_engine import discounts, payments
 from simulator.errors import StripeError, invalid
-from simulator.hosted import buying
+from simulator.hosted import buying, portal
 from simulator.hosted.outcome import NotOpen, Outcome
 from simulator.params import Params
 from simulator.resources import (
@@ -26,6 +26,7 @@ __all__ = [
     "apply_promotion_code",
     "finish_authentication",
     "pay",
+    "remove_promotion_code",
     "saved_card",
     "session_of",
 ]
@@ -76,6 +77,17 @@ def apply_promotion_code(sim: "Simulator", session_id: str, code: str) -> Obj:
             raise invalid("This code is invalid.", param="promotion_code", code="promotion_code_invalid")
         discounts.check_code(sim, found, session["customer"])
         session["discounts"] = [{"coupon": None, "promotion_code": found["id"]}]
+        checkout_sessions.total_up(sim, session)
+        return sim.save(session)
+
+
+def remove_promotion_code(sim: "Simulator", session_id: str) -> Obj:
+    """Takes a typed code out of the total again; raises `StripeError` when the session does not take codes."""
+    with sim.transaction():
+        session = checkout_sessions.need(sim, session_id)
+        if not session["allow_promotion_codes"] or session["status"] != "open":
+            raise invalid("There is no promotion code to remove.", param="promotion_code")
+        session["discounts"] = []
         checkout_sessions.total_up(sim, session)
         return sim.save(session)
 
@@ -166,6 +178,8 @@ def _finish_setup(sim: "Simulator", intent: Obj, *, ok: bool) -> Outcome:
         return Outcome("declined", payments.AUTHENTICATION_FAILED, "setup_intent_authentication_failure")
     session = sim.store.get("checkout.session", intent["_"].get("checkout"))
     setup_intents.proceed(sim, intent, method, authenticated=True)
+    if intent["_"].get("portal"):
+        return portal.use_card(sim, customers.need(sim, intent["customer"]), method)
     if session is None or session["status"] != "open":
         return Outcome("paid")
     return buying.after_saving(sim, session, customers.need(sim, session["customer"]), method)

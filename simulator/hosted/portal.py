@@ -67,28 +67,45 @@ def resume(sim: "Simulator", session_id: str, subscription_id: str) -> Obj:
 def change_card(sim: "Simulator", session_id: str, card: dict[str, Any]) -> Outcome:
     """Saves a new card as the default of the customer and of their subscriptions; the old one stays on
     file.
+
+    `requires_action` names the setup intent whose 3-D Secure page comes first; `checkout.finish_authentication`
+    then calls `use_card`.
     """
     with sim.transaction():
         customer = customers.need(sim, need(sim, session_id)["customer"])
         try:
             method = payment_methods.typed(sim, card, customer=customer)
             intent = setup_intents.make(sim, customer["id"])
-            # The bank's question is answered here and now: the portal's page has no step of its own for it.
-            setup_intents.proceed(sim, intent, method, authenticated=True)
+            intent["_"]["portal"] = session_id
+            sim.save(intent)
+            if setup_intents.proceed(sim, intent, method) == "requires_action":
+                return Outcome("requires_action", intent=intent["id"])
         except StripeError as refusal:
             if refusal.kind != "card_error":
                 raise
             return Outcome.declined(refusal)
-        with events.change(sim, customer, "customer.updated"):
-            customer["invoice_settings"]["default_payment_method"] = method["id"]
-        for subscription in sim.store.find("subscription", "customer", customer["id"]):
-            if subscription["default_payment_method"] and subscription["status"] not in (
-                "canceled",
-                "incomplete_expired",
-            ):
-                with events.change(sim, subscription, "customer.subscription.updated"):
-                    subscription["default_payment_method"] = method["id"]
-        return Outcome("paid")
+        return use_card(sim, customer, method)
+
+
+def use_card(sim: "Simulator", customer: Obj, method: Obj) -> Outcome:
+    """Makes a saved card the one that pays: the customer's default, and their subscriptions'."""
+    with events.change(sim, customer, "customer.updated"):
+        customer["invoice_settings"]["default_payment_method"] = method["id"]
+    for subscription in sim.store.find("subscription", "customer", customer["id"]):
+        if subscription["default_payment_method"] and subscription["status"] not in (
+            "canceled",
+            "incomplete_expired",
+        ):
+            with events.change(sim, subscription, "customer.subscription.updated"):
+                subscription["default_payment_method"] = method["id"]
+    return Outcome("paid")
+
+
+def session_behind(sim: "Simulator", intent_id: str) -> Obj | None:
+    """The portal session a setup intent belongs to, if a card is being changed there."""
+    with sim.transaction():
+        intent = sim.store.get("setup_intent", intent_id) or {}
+        return sim.store.get("billing_portal.session", (intent.get("_") or {}).get("portal"))
 
 
 def _own(sim: "Simulator", session_id: str, subscription_id: str) -> Obj:

@@ -37,6 +37,8 @@ def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
         return over
     if given.get("act") == "apply":
         return _apply(sim, session, given)
+    if given.get("act") == "remove":
+        return _remove(sim, session, given)
     email = _known_email(session) or given.get("email", "").strip()
     if "@" not in email:
         trouble = html.problem(
@@ -75,6 +77,14 @@ def _apply(sim: Simulator, session: Json, given: Form) -> Answer:
             field="promotion_code",
         )
         return _form(sim, session, given, trouble, wrong="promotion_code", status=422)
+    return html.see_other(f"/c/pay/{session['id']}")
+
+
+def _remove(sim: Simulator, session: Json, given: Form) -> Answer:
+    try:
+        checkout.remove_promotion_code(sim, session["id"])
+    except StripeError as refused:
+        return _form(sim, session, given, html.problem("That did not work.", refused.message), status=422)
     return html.see_other(f"/c/pay/{session['id']}")
 
 
@@ -201,7 +211,10 @@ def _trial(sim: Simulator, session: Json) -> str:
 
 def _promotion(session: Json, given: Form, wrong: str | None) -> str:
     blame = ' aria-invalid="true" aria-describedby="trouble"' if wrong == "promotion_code" else ""
-    applied = '<p role="status">Your promotion code is applied.</p>' if session["discounts"] else ""
+    applied = ""
+    if session["discounts"]:
+        lever = html.button(f"/c/pay/{session['id']}", "Remove code", look="small", act="remove")
+        applied = f'<div class="row"><p role="status">Your promotion code is applied.</p>{lever}</div>'
     return f"""{applied}
 <form method="post" action="/c/pay/{esc(session["id"])}"><input type="hidden" name="act" value="apply">
 <label for="promotion_code">Promotion code</label>

@@ -18,12 +18,19 @@ DAY = 86_400
 STEPS = (("1 hour", 3600), ("1 day", DAY), ("1 week", 7 * DAY), ("1 month", 31 * DAY))
 
 
+SEARCH = """<form method="get" action="/_page/search" class="row" role="search">
+<label for="q">Find by id or e-mail</label>
+<input class="in" id="q" name="q" required autocomplete="off" placeholder="cus_…"><button class="btn">Find</button>
+</form>"""
+
+
 def show(door: FrontDoor, _: str, given: dict[str, str]) -> Answer:
     """The home page."""
     with door.simulator.lock:
         parts = [
             "<h1>What is in the simulator</h1>",
-            _said(given),
+            html.said(given),
+            SEARCH,
             _time(door),
             _customers(door),
             _subscriptions(door),
@@ -73,19 +80,18 @@ def _back(said: str) -> Answer:
     return html.see_other("/?" + urlencode({"said": said}))
 
 
-def _said(given: dict[str, str]) -> str:
-    return f'<p class="note" role="status">{esc(given["said"])}</p>' if given.get("said") else ""
-
-
 def _time(door: FrontDoor) -> str:
     sim = door.simulator
     rows = [["everybody without a test clock", words.minute(sim.clock.now()), "", _steps("")]]
     for clock in itertools.islice(sim.store.newest("test_helpers.test_clock"), SHOWN):
-        name = clock["name"] or clock["id"]
         rows.append(
-            [esc(name), words.minute(clock["frozen_time"]), esc(clock["status"]), _steps(clock["id"])]
+            [_clock(clock), words.minute(clock["frozen_time"]), esc(clock["status"]), _steps(clock["id"])]
         )
     return html.table("Time", ["Whose", "Now", "Status", "Move forwards"], rows)
+
+
+def _clock(clock: dict[str, Any]) -> str:
+    return f'<a href="/_page/objects/{esc(clock["id"])}">{esc(clock["name"] or clock["id"])}</a>'
 
 
 def _steps(clock: str) -> str:
@@ -98,7 +104,7 @@ def _steps(clock: str) -> str:
 
 def _customers(door: FrontDoor) -> str:
     rows = [
-        [esc(it["id"]), esc(it.get("email")), esc(it.get("name")), words.minute(it["created"])]
+        [html.ref(it["id"]), esc(it.get("email")), esc(it.get("name")), words.minute(it["created"])]
         for it in _newest(door, "customer")
     ]
     return html.table("Customers", ["Id", "E-mail", "Name", "Since"], rows)
@@ -106,7 +112,12 @@ def _customers(door: FrontDoor) -> str:
 
 def _subscriptions(door: FrontDoor) -> str:
     rows = [
-        [esc(it["id"]), esc(it["customer"]), f'<span class="tag">{esc(it["status"])}</span>', _ends(it)]
+        [
+            html.ref(it["id"]),
+            html.ref(it["customer"]),
+            f'<span class="tag">{esc(it["status"])}</span>',
+            _ends(it),
+        ]
         for it in _newest(door, "subscription")
     ]
     return html.table("Subscriptions", ["Id", "Customer", "Status", "Period ends"], rows)
@@ -124,14 +135,15 @@ def _invoices(door: FrontDoor) -> str:
     rows = [
         [
             f'<a href="/i/{esc(it["id"])}">{esc(it.get("number") or it["id"])}</a>',
-            esc(it["customer"]),
+            html.ref(it["id"]),
+            html.ref(it["customer"]),
             esc(it["status"]),
             words.money(it["total"], it["currency"]),
             words.minute(it["created"]),
         ]
         for it in _newest(door, "invoice")
     ]
-    return html.table("Invoices", ["Number", "Customer", "Status", "Total", "Made"], rows)
+    return html.table("Invoices", ["Number", "Id", "Customer", "Status", "Total", "Made"], rows)
 
 
 def _post(door: FrontDoor) -> str:
@@ -140,21 +152,25 @@ def _post(door: FrontDoor) -> str:
     rows = [
         [
             esc(d.event["type"]),
+            html.ref(d.event["id"]),
             esc(d.endpoint_url),
             esc(d.state),
             str(d.attempts),
             esc(d.last_error or d.last_status),
+            _button("resend", "Send again", event=d.event["id"]),
         ]
         for d in post.rows()[:SHOWN]
     ]
-    return html.table("Webhooks", ["Type", "To", "State", "Tries", "Last answer"], rows, above=lever)
+    return html.table(
+        "Webhooks", ["Type", "Event", "To", "State", "Tries", "Last answer", "Post"], rows, above=lever
+    )
 
 
 def _events(door: FrontDoor) -> str:
     rows = [
         [
             esc(it["type"]),
-            esc(it["id"]),
+            html.ref(it["id"]),
             words.minute(it["created"]),
             _button("resend", "Send again", event=it["id"]),
         ]

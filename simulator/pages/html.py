@@ -25,6 +25,12 @@ TEST_CARDS = (
 )
 
 
+NAVIGATION = (
+    '<nav aria-label="Simulator"><a href="/">Overview</a> <a href="/_page/requests">Calls</a> '
+    '<a href="/_page/faults">Faults</a></nav>'
+)
+
+
 def esc(text: object) -> str:
     """Text fit for HTML, quotes included."""
     return html.escape("" if text is None else str(text), quote=True)
@@ -33,7 +39,9 @@ def esc(text: object) -> str:
 def page(
     title: str, body: str, *, status: int = 200, leads_to: tuple[str | None, ...] = (), wide: bool = False
 ) -> Answer:
-    """A whole page. `leads_to`: URLs its forms may end at after a redirect; browsers check that."""
+    """A whole page. `leads_to`: URLs its forms may end at after a redirect; browsers check that. `wide` pages
+    are the dashboard's, with its navigation.
+    """
     content = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -46,7 +54,7 @@ def page(
 <body>
 <a class="skip" href="#main">Skip to content</a>
 <header class="bar"><strong>Stripe simulator</strong>
-<span>This is a simulation: no money moves, no card is charged.</span></header>
+<span>This is a simulation: no money moves, no card is charged.</span>{NAVIGATION if wide else ""}</header>
 <main id="main"{' class="wide"' if wide else ""}>
 {body}
 </main>
@@ -84,6 +92,16 @@ def problem(heading: str, sentence: str, *, field: str | None = None) -> str:
     )
 
 
+def said(given: dict[str, str]) -> str:
+    """What the button that led here has done, from `?said=`."""
+    return f'<p class="note" role="status">{esc(given["said"])}</p>' if given.get("said") else ""
+
+
+def ref(name: str | None) -> str:
+    """An id as a link to its object."""
+    return f'<a href="/_page/objects/{esc(name)}">{esc(name)}</a>' if name else "–"
+
+
 def button(action: str, said: str, *, look: str = "", **fields: object) -> str:
     """A form that is one button, with hidden fields."""
     hidden = "".join(f'<input type="hidden" name="{esc(k)}" value="{esc(v)}">' for k, v in fields.items())
@@ -101,7 +119,7 @@ def receipt(rows: list[tuple[str, str]], total: tuple[str, str] | None = None) -
 
 def table(title: str, heads: list[str], rows: list[list[str]], *, above: str = "") -> str:
     """A titled table that scrolls by itself on a narrow screen. `rows` and `above` are HTML already."""
-    name = title.lower()
+    name = title.lower().replace(" ", "-")
     if not rows:
         said = '<p class="soft">None yet.</p>'
         return f'<section class="card"><h2 id="{name}">{title}</h2>{above}{said}</section>'

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import StripeError
 from simulator.hosted import portal
-from simulator.pages import api, card_form, html, words
+from simulator.pages import api, card_form, html, three_d_secure, words
 from simulator.pages.html import esc
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ DONE = {
 
 def show(door: FrontDoor, session_id: str, given: Form) -> Answer:
     """The portal; `?cancel=sub_…` and `?card=1` open those steps."""
-    return _page(door.simulator, session_id, given, "")
+    sentence = three_d_secure.SENTENCES.get(given.get("authentication", ""))
+    trouble = (
+        html.problem("The card was not saved.", f"{sentence} The card you had stays.") if sentence else ""
+    )
+    return _page(door.simulator, session_id, given, trouble)
 
 
 def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
@@ -61,6 +65,8 @@ def submit(door: FrontDoor, session_id: str, given: Form) -> Answer:
                 sentence = f"{outcome.message} The card you had stays. Use another one."
                 trouble = html.problem("The card was not saved.", sentence)
                 return _page(sim, session_id, given | {"card": "1"}, trouble, wrong="number", status=402)
+            if outcome.status == "requires_action":
+                return html.see_other(f"/3ds/{outcome.intent}")
             return _done(session, session_id, "card")
     except card_form.Incomplete as incomplete:
         trouble = html.problem("The card cannot be read.", str(incomplete), field=incomplete.field)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.hosted import checkout
+from simulator.hosted import checkout, portal
 from simulator.pages import api, html, words
 from simulator.pages.html import esc
 
@@ -65,6 +65,11 @@ def _ways(door: FrontDoor, intent_id: str, intent: dict[str, Any]) -> tuple[str,
     if session is not None:
         done = str(session["success_url"] or "/").replace("{CHECKOUT_SESSION_ID}", session["id"])
         return done, f"/c/pay/{session['id']}"
+    managed = portal.session_behind(door.simulator, intent_id)
+    if managed is not None:
+        after = ((managed.get("flow") or {}).get("after_completion") or {}).get("redirect") or {}
+        here = f"/p/session/{managed['id']}"
+        return str(after.get("return_url") or f"{here}?done=card"), f"{here}?card=1"
     kept = door.simulator.store.get("payment_intent", intent_id) or {}
     if invoice := (kept.get("_") or {}).get("invoice"):
         return f"/i/{invoice}", f"/i/{invoice}"
