@@ -1,9 +1,13 @@
 """The whole map of the site on one screen."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from config import health, mailbox
+
+# Staff log in where everybody does: by second factor, and with a limit to guessing. Django's own page has neither.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),

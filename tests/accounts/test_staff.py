@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -72,6 +73,18 @@ def test_staff_add_a_person_by_address(as_dana):
 
 def test_customers_do_not_get_in(as_alice):
     assert as_alice.get("/staff/accounts/user/").status_code == 302
+
+
+def test_staff_log_in_where_everybody_does_so_a_password_alone_does_not_pass_a_second_factor(dana):
+    TOTP.activate(dana, generate_totp_secret())
+    client = Client()
+
+    page = client.get("/staff/", follow=True)
+    assert page.redirect_chain[-1][0].startswith("/login/login/?next=")
+    client.post("/staff/login/", {"username": dana.email, "password": factories.PASSWORD})
+    assert client.get("/staff/").status_code == 302
+    log_in(client, dana)
+    assert client.get("/staff/").status_code == 302
 
 
 def test_the_demos_people_are_made_once(db, settings):
