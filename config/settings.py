@@ -239,6 +239,8 @@ EMAIL_BACKEND = env.str(
 EMAIL_FILE_PATH = str(VAR_DIR / "mail")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Tallyhouse <billing@example.com>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# Seconds. A mail server that does not answer must hold up neither a page nor a worker.
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
 vars().update(env.email_url("EMAIL_URL") if env.str("EMAIL_URL", default="") else {})
 
 # --- Pages ------------------------------------------------------------------------------------------------------
@@ -266,8 +268,13 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked over plain HTTP fr
 # Only behind a proxy that strips the header from outside requests.
 if env.bool("TRUST_X_FORWARDED_PROTO", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# With 0, log-ins are limited by the connection's address, which behind a proxy is everybody's; with too many,
+# by an address the visitor made up.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("ALLAUTH_TRUSTED_PROXY_COUNT", default=0)
 SECURE_HSTS_SECONDS = 0 if DEBUG else env.int("SECURE_HSTS_SECONDS", default=31_536_000)
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
+# Both are promises for a whole domain, of which this site is one name, and hard to take back: https://hstspreload.org
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Lax, not Strict: the return from hosted Checkout is a cross-site navigation and must keep the session.
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
