@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simulator.front_door import FrontDoor
 
 PRIVATE = ("delivery",)  # kinds of the simulator's own that people do not look up
-_ID = re.compile(r"&quot;([a-z]+(?:_[a-z]+)*_[A-Za-z0-9_]{6,})&quot;")
+_ID = re.compile(r"&quot;([a-z]+(?:_[a-z]+)*_[A-Za-z0-9_]{6,})&quot;(?!:)")
 
 
 def search(door: FrontDoor, _: str, given: dict[str, str]) -> Answer:
@@ -44,7 +44,7 @@ def show(door: FrontDoor, name: str, given: dict[str, str]) -> Answer:
     levers = ""
     if found["object"] == "event":
         levers = html.button("/press/resend", "Send again", event=found["id"])
-    text = _ID.sub(_link, esc(json.dumps(shown, indent=2, ensure_ascii=False)))
+    text = _ID.sub(lambda id: _link(sim, id), esc(json.dumps(shown, indent=2, ensure_ascii=False)))
     body = f"""<h1>{esc(found["object"].replace(".", " ").replace("_", " "))}</h1>
 <p class="soft">{esc(name)}</p>{levers}
 <section class="card"><h2 id="json">As the API shows it</h2>
@@ -68,6 +68,8 @@ def _related(sim: Simulator, about: dict[str, Any]) -> list[list[str]]:
     ][:25]
 
 
-def _link(found: re.Match[str]) -> str:
+def _link(sim: Simulator, found: re.Match[str]) -> str:
     name = found.group(1)
-    return f'&quot;<a href="/_page/objects/{name}">{name}</a>&quot;'
+    with sim.lock:
+        is_here = _find(sim, name) is not None
+    return f"&quot;{html.ref(name)}&quot;" if is_here else found.group()
