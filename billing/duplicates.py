@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Account
-from billing import alerts, clock, payments
+from billing import alerts, payments
 from billing.lease import Held
 from billing.models import Effect
 from billing.stripe import gateway, shapes
@@ -18,22 +18,21 @@ KIND = "duplicate_subscription"
 ACCIDENT = timedelta(days=3)
 
 
-def resolve(truth: Truth, *, account: Account, held: Held) -> bool:
+def resolve(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool:
     """End every live subscription but one at Stripe. Answers True when something was done: then ask anew.
 
     What is to be ended is written down first, so that a crash between the cancellation and the refund is made
     good by the next sync. One that has been paid for a while is left to staff: months of payments are not
-    refunded by a program. Raises LeaseLost and the gateway's errors.
+    refunded by a program. `now` is the account's time. Raises LeaseLost and the gateway's errors.
     """
-    now = truth.clock_now or clock.now(account)
     for subscription in truth.surplus():
         if now - known_moment(subscription["created"]) < ACCIDENT:
-            _write_down(subscription, account=account, held=held)
+            _write_down(subscription, account=account, held=held, now=now)
         else:
             _tell_of_two(subscription, account=account, now=now)
     owed = list(Effect.objects.filter(account=account, kind=KIND, done_at__isnull=True).order_by("pk"))
     for effect in owed:
-        _end(effect, account=account, held=held)
+        _end(effect, account=account, held=held, now=now)
     return bool(owed)
 
 
@@ -48,8 +47,7 @@ def _tell_of_two(subscription: dict[str, Any], *, account: Account, now: datetim
     )
 
 
-def _write_down(subscription: dict[str, Any], *, account: Account, held: Held) -> None:
-    now = clock.now(account)
+def _write_down(subscription: dict[str, Any], *, account: Account, held: Held, now: datetime) -> None:
     with held.saving():
         Effect.objects.get_or_create(
             key=f"duplicate:{subscription['id']}",
@@ -70,7 +68,7 @@ def _write_down(subscription: dict[str, Any], *, account: Account, held: Held) -
         )
 
 
-def _end(effect: Effect, *, account: Account, held: Held) -> None:
+def _end(effect: Effect, *, account: Account, held: Held, now: datetime) -> None:
     subscription_id = effect.detail["subscription"]
     invoices = list(
         gateway.pages(
@@ -82,9 +80,25 @@ def _end(effect: Effect, *, account: Account, held: Held) -> None:
     for invoice in invoices:
         if shapes.invoice_is_paid(invoice) and invoice["amount_paid"] > 0:
             held.renew()
-            payments.refund(account=account, invoice=invoice, reason="duplicate subscription", held=held)
+            _refund(invoice, account=account, held=held, now=now)
     with held.saving():
-        Effect.objects.filter(pk=effect.pk).update(done_at=clock.now(account))
+        Effect.objects.filter(pk=effect.pk).update(done_at=now)
+
+
+def _refund(invoice: dict[str, Any], *, account: Account, held: Held, now: datetime) -> None:
+    """What Stripe refuses today it refuses tomorrow: a person sees to it, and the account's sync goes on."""
+    try:
+        payments.refund(account=account, invoice=invoice, reason="duplicate subscription", held=held, now=now)
+    except (gateway.InvalidRequest, payments.NothingToRefund) as refusal:
+        with held.saving():
+            alerts.raise_alert(
+                key=f"refund_by_hand:{invoice['id']}",
+                kind="refund_by_hand",
+                message=f"{account} paid {invoice['id']} for a second subscription, which is canceled, and the "
+                f"refund was refused: {refusal} Refund it by hand at Stripe.",
+                account=account,
+                now=now,
+            )
 
 
 def _cancel(subscription_id: str) -> None:

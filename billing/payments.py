@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from accounts.models import Account
-from billing import clock, effects
+from billing import effects
 from billing.lease import Held
 from billing.models import Effect
 from billing.stripe import gateway, shapes
@@ -16,11 +17,11 @@ class NothingToRefund(Exception):
     """Nothing was paid on this invoice by card, so there is nothing to give back."""
 
 
-def refund(*, account: Account, invoice: Doc, reason: str, held: Held) -> bool:
+def refund(*, account: Account, invoice: Doc, reason: str, held: Held, now: datetime) -> bool:
     """Give back all that was paid on `invoice` (a document with `payments` expanded), under the account's lease.
 
-    Answers False when it had been given back before. `reason` is for our own record. Raises NothingToRefund,
-    LeaseLost and the gateway's errors. Once per invoice: by the idempotency key for a day, by the Effect row
+    Answers False when it had been given back before. `reason` is for our own record, `now` the account's time.
+    Raises NothingToRefund, LeaseLost and the gateway's errors. Once per invoice: by the idempotency key for a day, by the Effect row
     for ever, and by Stripe, which refuses to give back more than was paid.
     """
     key = f"refund:{invoice['id']}"
@@ -32,9 +33,7 @@ def refund(*, account: Account, invoice: Doc, reason: str, held: Held) -> bool:
     for number, target in enumerate(targets):
         _give_back({**target, "metadata": {"tallyhouse_invoice": invoice["id"]}}, f"{key}:{number}")
     with held.saving():
-        effects.once(
-            key=key, kind="refund", account=account, now=clock.now(account), detail={"reason": reason}
-        )
+        effects.once(key=key, kind="refund", account=account, now=now, detail={"reason": reason})
     return True
 
 

@@ -176,7 +176,8 @@ def _ask(held: Held) -> Truth:
     )
     for _ in range(3):
         said = truth.fetch(held.customer, open_sessions=sessions, open_invoices=invoices, between=held.renew)
-        if not duplicates.resolve(said, account=account, held=held):
+        now = said.clock_now or clock.now(account)
+        if not duplicates.resolve(said, account=account, held=held, now=now):
             return said
     return said
 

@@ -211,6 +211,22 @@ def test_a_refund_lost_to_a_crash_is_made_good_by_the_next_sync(shop, account, a
     assert Subscription.objects.live().filter(account=account).count() == 1
 
 
+def test_a_refund_that_stripe_refuses_is_left_to_staff_and_the_plan_is_there(
+    shop, account, alice, settings, stripe_fails
+):
+    settings.BILLING_CATALOG = "kaboot"
+    push_catalog()
+    stripe_fails(method="POST", path="/v1/refunds", status=400, times=9)
+
+    buy_in_two_tabs(shop, account, alice)
+
+    assert Subscription.objects.live().get(account=account).status == "active"
+    assert "by hand" in Alert.objects.get(kind="refund_by_hand").message
+    assert not Effect.objects.filter(kind="duplicate_subscription", done_at__isnull=True).exists()
+    row = Customer.objects.get(account=account)
+    assert row.sync_served == row.sync_wanted
+
+
 def test_a_second_plan_that_was_paid_for_months_is_left_to_staff(shop, account, alice, settings):
     settings.BILLING_CATALOG = "kaboot"
     push_catalog()
