@@ -7,6 +7,7 @@ https://docs.stripe.com/api/billing/meter-event/create
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
-from billing import alerts, clock
+from billing import alerts
 from billing.backoff import delay
 from billing.models import Customer
 from billing.stripe import gateway
@@ -26,6 +27,10 @@ OLDEST = timedelta(days=35)
 NEWEST = timedelta(minutes=5)
 # Stripe promises at least 24 hours; the last hour is left to clocks that differ and calls that take their time.
 SAME_IDENTIFIER = timedelta(hours=23)
+# A delivery sends no more after this, well before Celery's soft time limit would stop it in the middle.
+DELIVER_SECONDS = 45
+# Events claimed at a time; few, so that many senders share what is due.
+HELPING = 100
 # Who claimed an event and has not come back by then is taken for dead.
 CLAIM = timedelta(minutes=2)
 MOST_ATTEMPTS_WITHOUT_CUSTOMER = 15
@@ -33,15 +38,27 @@ MOST_ATTEMPTS_WITHOUT_CUSTOMER = 15
 State = MeterEvent.State
 
 
-def deliver(*, now: datetime, limit: int = 200) -> int:
-    """Send what is due, oldest first; answers how many arrived. `now` is wall time.
+def deliver(*, now: datetime, limit: int | None = None, seconds: float = DELIVER_SECONDS) -> int:
+    """Send what is due, oldest first, until nothing is due or `seconds` are over; answers how many arrived.
 
-    Several senders may run at once: each takes rows no other has. A sender killed between Stripe's answer and ours
-    sends again under the same identifier, and Stripe's word that it has the event already counts as arrived.
+    `now` is wall time at the start; `limit` ends it after so many. Several senders may run at once: each takes rows
+    no other has. A sender killed between Stripe's answer and ours sends again under the same identifier, and Stripe's
+    word that it has the event already counts as arrived.
     """
-    arrived = 0
-    for event in _claim(now=now, limit=limit):
-        arrived += _send(event, now=now)
+    started = time.monotonic()
+    arrived = taken = 0
+    while limit is None or taken < limit:
+        helping = HELPING if limit is None else min(HELPING, limit - taken)
+        claimed = _claim(now=now + timedelta(seconds=time.monotonic() - started), limit=helping)
+        for number, event in enumerate(claimed):
+            elapsed = time.monotonic() - started
+            if elapsed >= seconds:
+                _put_back(claimed[number:])
+                return arrived
+            arrived += _send(event, now=now + timedelta(seconds=elapsed))
+        taken += len(claimed)
+        if len(claimed) < helping:
+            break
     return arrived
 
 
@@ -69,9 +86,18 @@ def _claim(*, now: datetime, limit: int) -> list[MeterEvent]:
     return due
 
 
+def _put_back(events: list[MeterEvent]) -> None:
+    """Claimed and not tried: as they were, for the next sender at once."""
+    for event in events:
+        MeterEvent.objects.filter(pk=event.pk, state=State.WAITING, attempts=event.attempts + 1).update(
+            attempts=event.attempts, next_attempt_at=event.next_attempt_at, first_sent_at=event.first_sent_at
+        )
+
+
 def _send(event: MeterEvent, *, now: datetime) -> bool:
     """True when Stripe has it. `event` is the row as it was before this claim."""
-    account_now = clock.now(event.account) if _is_on_test_clock(event) else now
+    customer = Customer.objects.filter(account_id=event.account_id).first()
+    account_now = customer.clock_now if customer and customer.clock_now else now
     if event.first_sent_at is not None and now - event.first_sent_at > SAME_IDENTIFIER:
         _give_to_a_person(
             event, "Whether it arrived has been unknown for a day; compare Stripe's total.", now=now
@@ -86,9 +112,8 @@ def _send(event: MeterEvent, *, now: datetime) -> bool:
         _later(event, "It is ahead of the clock.", now=now, is_unsent=True)
         return False
 
-    customer_id = _customer_id(event)
-    if customer_id is None:
-        _without_customer(event, now=now)
+    if customer is None or not customer.stripe_customer_id:
+        _without_customer(event, customer, now=now)
         return False
     try:
         gateway.post(
@@ -97,7 +122,7 @@ def _send(event: MeterEvent, *, now: datetime) -> bool:
                 "event_name": event.event_name,
                 "identifier": event.identifier,
                 "timestamp": int(event.occurred_at.timestamp()),
-                "payload": {"stripe_customer_id": customer_id, "value": str(event.units)},
+                "payload": {"stripe_customer_id": customer.stripe_customer_id, "value": str(event.units)},
             },
             # The identifier keeps it single; a key for each try gets past an error that Stripe has saved.
             idempotency_key=f"meter:{event.identifier}:{event.attempts}",
@@ -124,22 +149,8 @@ def _send(event: MeterEvent, *, now: datetime) -> bool:
     return True
 
 
-def _is_on_test_clock(event: MeterEvent) -> bool:
-    return Customer.objects.filter(account_id=event.account_id, clock_now__isnull=False).exists()
-
-
-def _customer_id(event: MeterEvent) -> str | None:
-    return (
-        Customer.objects.filter(account_id=event.account_id)
-        .values_list("stripe_customer_id", flat=True)
-        .first()
-        or None
-    )
-
-
-def _without_customer(event: MeterEvent, *, now: datetime) -> None:
-    former = Customer.objects.filter(account_id=event.account_id).exclude(former_stripe_ids=[]).exists()
-    if former:
+def _without_customer(event: MeterEvent, customer: Customer | None, *, now: datetime) -> None:
+    if customer is not None and customer.former_stripe_ids:
         _close(event, State.REJECTED, "The customer was deleted at Stripe before this was sent.", now=now)
     elif event.attempts + 1 >= MOST_ATTEMPTS_WITHOUT_CUSTOMER:
         _give_to_a_person(event, "The account has no customer at Stripe to bill it to.", now=now)

@@ -8,5 +8,5 @@ from usage import meter_events
 
 @shared_task
 def deliver_meter_events() -> None:
-    """Send metered units to Stripe. At most so long that the next run finds the row free."""
+    """Send metered units to Stripe. Whatever is due, for at most three quarters of a minute."""
     meter_events.deliver(now=clock.wall())

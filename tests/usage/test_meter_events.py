@@ -13,7 +13,7 @@ from accounts.models import Account
 from billing.models import Alert, Customer
 from billing.stripe import gateway
 from tests.usage.conftest import subscribe
-from usage import meter_events
+from usage import meter_events, tasks
 from usage.models import MeterEvent, UsageRecord
 
 if TYPE_CHECKING:
@@ -198,3 +198,29 @@ def test_the_outbox_holds_the_ledgers_units(payg: Account, generate: Any, now: d
     assert sum(UsageRecord.objects.values_list("units", flat=True)) == 55
     assert meter_events.deliver(now=now, limit=4) == 4
     assert meter_events.deliver(now=now) == 6
+
+
+def test_a_busy_hour_reaches_stripe_in_one_delivery(
+    payg: Account, generate: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meter_events, "HELPING", 3)  # many helpings without thousands of acts
+    for _ in range(10):
+        generate(2, feature="tokens", now=now)
+
+    tasks.deliver_meter_events()
+
+    assert total_at_stripe(payg) == 20
+    assert set(MeterEvent.objects.values_list("state", flat=True)) == {"sent"}
+
+
+def test_what_a_delivery_had_no_time_for_is_left_as_it_was(
+    payg: Account, generate: Any, now: datetime
+) -> None:
+    for _ in range(3):
+        generate(feature="tokens", now=now)
+    before = list(MeterEvent.objects.order_by("pk").values())
+
+    assert meter_events.deliver(now=now, seconds=0) == 0
+
+    assert list(MeterEvent.objects.order_by("pk").values()) == before
+    assert meter_events.deliver(now=now) == 3
