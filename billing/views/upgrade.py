@@ -58,6 +58,8 @@ def upgraded(request: AccountRequest) -> HttpResponse:
     """Where Stripe sends the browser after paying. Says "you have it" once it is so, and never before."""
     account = request.account
     session_id = request.GET.get("session_id", "")
+    if not session_id:
+        return redirect("billing:settings")  # somebody who comes back to this page by hand
     asked = int(tries) if (tries := request.GET.get("asked", "0")).isdigit() and len(tries) < 4 else 0
     try:
         outcome = checkout.complete(account=account, session_id=session_id)
