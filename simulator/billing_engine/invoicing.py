@@ -5,7 +5,7 @@ for money.
 from typing import TYPE_CHECKING
 
 from simulator import events, view
-from simulator.billing_engine import balance, discounts, lines, money, payments, periods
+from simulator.billing_engine import balance, discounts, lines, money, payments, periods, taxing
 from simulator.shapes import Obj, empty_list, id_of, new
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def draft(
         account_country="US",
         account_name="Simulated shop",
         auto_advance=True,
-        automatic_tax=_automatic_tax(source),
+        automatic_tax=automatic_tax(source),
         automatically_finalizes_at=now + DRAFT_SECONDS if waits else None,
         billing_reason=reason,
         collection_method=source.get("collection_method") or "charge_automatically",
@@ -54,6 +54,7 @@ def draft(
         customer_shipping=customer["shipping"],
         customer_tax_exempt=customer["tax_exempt"],
         customer_tax_ids=[],
+        default_tax_rates=list(source.get("default_tax_rates") or []),
         description=source.get("description"),
         discounts=list(source.get("discounts") or []),
         issuer={"type": "self"},
@@ -92,16 +93,18 @@ def announce(sim: "Simulator", invoice: Obj) -> None:
 
 
 def total_up(sim: "Simulator", invoice: Obj) -> None:
-    """Adds up the lines, takes off discounts and the customer's credit."""
+    """Adds up the lines, takes off discounts, adds tax, and takes off the customer's credit."""
     found_lines = invoice["lines"]["data"]
     subtotal = sum(line["amount"] for line in found_lines)
-    total = subtotal - discounts.apply(sim, invoice)
+    discounted = subtotal - discounts.apply(sim, invoice)
+    added, included = taxing.apply(sim, invoice)
+    total = discounted + added
     due = max(0, total + invoice["starting_balance"]) if total > 0 else 0
     invoice |= {
         "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal,
+        "subtotal_excluding_tax": subtotal - included,
         "total": total,
-        "total_excluding_tax": total,
+        "total_excluding_tax": discounted - included,
         "amount_due": due,
         "amount_remaining": due - invoice["amount_paid"],
     }
@@ -294,7 +297,8 @@ def _described(invoice: Obj) -> str:
     )
 
 
-def _automatic_tax(source: Obj) -> Obj:
+def automatic_tax(source: Obj) -> Obj:
+    """The `automatic_tax` of an invoice, as asked for by what it is made from."""
     asked = bool((source.get("automatic_tax") or {}).get("enabled"))
     return {
         "disabled_reason": None,

@@ -24,7 +24,9 @@ def preview(sim: "Simulator", params: Params) -> Obj:
         )
     customer = customers.need(sim, params.need("customer"), param="customer", status=400)
     if "items" in details:
-        return _named(_of_newcomer(sim, customer, details))
+        return _named(
+            _of_newcomer(sim, customer, details, taxed=params.inner("automatic_tax").flag("enabled"))
+        )
     invoice = invoicing.draft(sim, customer=customer, found_lines=[], reason="upcoming", is_preview=True)
     if not invoice["lines"]["data"]:
         raise invalid(f"No upcoming invoices for customer: {customer['id']}", code="invoice_upcoming_none")
@@ -79,11 +81,13 @@ def _of_subscription(sim: "Simulator", subscription: Obj, details: Params) -> Ob
     return invoice
 
 
-def _of_newcomer(sim: "Simulator", customer: Obj, details: Params) -> Obj:
+def _of_newcomer(sim: "Simulator", customer: Obj, details: Params, *, taxed: bool) -> Obj:
     wanted = items.read(sim, details)
     now = sim.clock.now(customer)
     trial = subscriptions.trial_end(details, now)
-    terms = subscribing.Terms(wanted=wanted, trial_end=trial, behavior="default_incomplete")
+    terms = subscribing.Terms(
+        wanted=wanted, trial_end=trial, behavior="default_incomplete", automatic_tax=taxed
+    )
     subscription, found_lines = subscribing.imagine(sim, customer, terms)
     invoice = invoicing.draft(
         sim,

@@ -33,6 +33,7 @@ class Terms:
     missing_payment_method: str = "create_invoice"
     billing_mode: str = "flexible"
     automatic_tax: bool = False
+    default_tax_rates: list[Obj] = field(default_factory=list)
     payment_settings: Obj | None = None
     authenticated_intent: str | None = None
     """A payment intent the customer has already proven themselves for, on the checkout page."""
@@ -138,8 +139,8 @@ def _frame(sim: "Simulator", customer: Obj, terms: Terms, now: int, *, is_trial:
         customer=customer["id"],
         days_until_due=terms.days_until_due,
         default_payment_method=terms.default_payment_method,
-        default_tax_rates=[],
         description=terms.description,
+        default_tax_rates=list(terms.default_tax_rates),
         discounts=list(terms.discounts),
         invoice_settings={
             "account_tax_ids": None,

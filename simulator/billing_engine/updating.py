@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import changing, collection, discounts, invoicing, items, payments
+from simulator.billing_engine import changing, collection, discounts, invoicing, items, payments, taxing
 from simulator.billing_engine.changing import Change
 from simulator.errors import invalid
 from simulator.params import Params
@@ -140,6 +140,12 @@ def _facts(sim: "Simulator", subscription: Obj, params: Params) -> None:
         subscription["collection_method"] = params.text("collection_method")
     if "days_until_due" in params:
         subscription["days_until_due"] = params.integer("days_until_due")
+    if "automatic_tax" in params:
+        enabled = params.inner("automatic_tax").flag("enabled")
+        liability = {"type": "self"} if enabled else None
+        subscription["automatic_tax"] |= {"enabled": enabled, "liability": liability}
+    if "default_tax_rates" in params:
+        subscription["default_tax_rates"] = taxing.asked_for(sim, params, "default_tax_rates")
     if "trial_settings" in params:
         behavior = params.inner("trial_settings").inner("end_behavior").need("missing_payment_method")
         subscription["trial_settings"] = {"end_behavior": {"missing_payment_method": behavior}}

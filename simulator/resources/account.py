@@ -44,11 +44,7 @@ def balance(sim: "Simulator", request: Request) -> Obj:
     return {"object": "balance", "available": entries, "livemode": False, "pending": nothing}
 
 
-@route("GET", "/v1/tax_rates")
-@route("GET", "/v1/credit_notes")
 @route("GET", "/v1/subscription_schedules")
-@route("GET", "/v1/entitlements/features")
-@route("GET", "/v1/entitlements/active_entitlements")
 def nothing(sim: "Simulator", request: Request) -> Obj:
     """Lists that are always empty here."""
     return empty_list(request.path)

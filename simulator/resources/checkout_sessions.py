@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events, lists, view
-from simulator.billing_engine import basket, money
+from simulator.billing_engine import basket, money, taxing
 from simulator.errors import invalid, no_such
 from simulator.params import Params
-from simulator.resources import customers
+from simulator.resources import customers, prices
 from simulator.resources.subscriptions import missing_payment_method
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
@@ -95,12 +95,23 @@ def total_up(sim: "Simulator", session: Obj) -> None:
     for item, part, off in zip(bought, parts, taken, strict=True):
         item["amount_discount"] = off
         item["amount_total"] = item["amount_subtotal"] - off
-        item["_"] = {"today": part - off}
+        item["amount_tax"] = _tax_on(sim, session, item, item["amount_total"])
+        item["amount_total"] += item["amount_tax"]
+        item["_"] = {"today": part - off, "tax": _tax_on(sim, session, item, part - off)}
+    tax = sum(item["_"]["tax"] for item in bought)
     session |= {
         "amount_subtotal": sum(parts),
-        "amount_total": sum(parts) - sum(taken),
-        "total_details": {"amount_discount": sum(taken), "amount_shipping": 0, "amount_tax": 0},
+        "amount_total": sum(parts) - sum(taken) + tax,
+        "total_details": {"amount_discount": sum(taken), "amount_shipping": 0, "amount_tax": tax},
     }
+
+
+def _tax_on(sim: "Simulator", session: Obj, item: Obj, amount: int) -> int:
+    if not session["automatic_tax"]["enabled"]:
+        return 0
+    customer = sim.store.get("customer", session["customer"]) or {}
+    price = prices.need(sim, item["price"])
+    return taxing.automatic(sim, amount, price, customer.get("tax_exempt"))
 
 
 def coupon_of(sim: "Simulator", session: Obj) -> Obj | None:

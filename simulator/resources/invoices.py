@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import events, lists, view
-from simulator.billing_engine import collection, discounts, invoicing, periods, previewing
+from simulator.billing_engine import collection, discounts, invoicing, periods, previewing, taxing
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
 from simulator.resources import customers, payment_methods, subscriptions
@@ -56,6 +56,10 @@ def create(sim: "Simulator", request: Request) -> Obj:
             or invoice["created"] + (days if days is not None else 30) * periods.DAY
         )
         invoice["due_date"] = due
+    if "automatic_tax" in params:
+        invoice["automatic_tax"] = invoicing.automatic_tax(
+            {"automatic_tax": {"enabled": params.inner("automatic_tax").flag("enabled")}}
+        )
     if invoice["auto_advance"]:
         invoice["automatically_finalizes_at"] = invoice["created"] + invoicing.DRAFT_SECONDS
     if "discounts" in params:
@@ -224,5 +228,8 @@ def _fill(sim: "Simulator", invoice: Obj, request: Request) -> None:
         invoice["default_payment_method"] = (
             payment_methods.need(sim, name, status=400)["id"] if name else None
         )
+    if "default_tax_rates" in params and invoice["status"] == "draft":
+        invoice["default_tax_rates"] = taxing.asked_for(sim, params, "default_tax_rates")
+        invoicing.total_up(sim, invoice)
     if "metadata" in params:
         invoice["metadata"] = params.metadata(invoice["metadata"])

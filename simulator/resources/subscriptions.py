@@ -11,6 +11,7 @@ from simulator.billing_engine import (
     periods,
     renewing,
     subscribing,
+    taxing,
     updating,
 )
 from simulator.errors import invalid, no_such
@@ -161,6 +162,7 @@ def _terms(sim: "Simulator", customer: Obj, params: Params) -> subscribing.Terms
         missing_payment_method=missing_payment_method(params),
         billing_mode=params.inner("billing_mode").text("type") or "flexible",
         automatic_tax=params.inner("automatic_tax").flag("enabled"),
+        default_tax_rates=taxing.asked_for(sim, params, "default_tax_rates"),
         payment_settings=_payment_settings(params.inner("payment_settings")),
     )
 
