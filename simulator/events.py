@@ -1,6 +1,6 @@
 """Tells the world what changed: an Event with the object's snapshot, and with what an update replaced."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,20 @@ from simulator.shapes import API_VERSION, Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+
+Follower = Callable[["Simulator", Obj], None]
+_FOLLOWERS: list[tuple[str, Follower]] = []
+
+
+def follows(prefix: str) -> Callable[[Follower], Follower]:
+    """Announces what is done after every event whose type begins with `prefix`."""
+
+    def announce(follower: Follower) -> Follower:
+        _FOLLOWERS.append((prefix, follower))
+        return follower
+
+    return announce
 
 
 def emit(sim: "Simulator", kind: str, obj: Obj, previous: Obj | None = None) -> Obj:
@@ -29,6 +43,9 @@ def emit(sim: "Simulator", kind: str, obj: Obj, previous: Obj | None = None) -> 
         event.pop(absent, None)
     sim.deliveries.enqueue(event)
     sim.store.put("event", event)
+    for prefix, follower in _FOLLOWERS:
+        if kind.startswith(prefix):
+            follower(sim, obj)
     return event
 
 

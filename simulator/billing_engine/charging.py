@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 
-def charge(sim: "Simulator", payment: Obj, method: Obj, error: StripeError | None) -> Obj:
-    """A charge of an intent's amount on a card; a failed one when there is an `error`."""
+def charge(
+    sim: "Simulator", payment: Obj, method: Obj, error: StripeError | None, *, captures: bool = True
+) -> Obj:
+    """A charge of an intent's amount on a card; failed when there is an `error`, else taken or only held."""
     is_paid = error is None
     found = new(
         "charge",
         amount=payment["amount"],
-        amount_captured=payment["amount"] if is_paid else 0,
+        amount_captured=payment["amount"] if is_paid and captures else 0,
         billing_details=method["billing_details"],
         calculated_statement_descriptor="SIMULATED SHOP",
-        captured=is_paid,
+        captured=is_paid and captures,
         created=sim.clock.now(payment),
         currency=payment["currency"],
         customer=payment["customer"],

@@ -126,6 +126,7 @@ def cancel(sim: "Simulator", payment: Obj, reason: str | None) -> None:
     """Ends an intent that has not been paid."""
     payment |= {
         "status": "canceled",
+        "amount_capturable": 0,
         "canceled_at": sim.clock.now(payment),
         "cancellation_reason": reason,
         "next_action": None,
@@ -157,26 +158,10 @@ def _ask(sim: "Simulator", payment: Obj, return_url: str | None) -> Outcome:
 
 
 def _pay(sim: "Simulator", payment: Obj, method: Obj, card: cards.Card) -> Outcome:
+    if payment["capture_method"] == "manual":
+        return _authorize(sim, payment, method)
     charge = charging.charge(sim, payment, method, error=None)
-    fee = money.share(payment["amount"], 29, 1000) + 30
-    entry = charging.transaction(
-        sim,
-        kind="charge",
-        source=charge,
-        amount=payment["amount"],
-        fee=fee,
-        description=payment["description"],
-    )
-    charge["balance_transaction"] = entry["id"]
-    sim.save(charge)
-    payment |= {
-        "status": "succeeded",
-        "amount_received": payment["amount"],
-        "latest_charge": charge["id"],
-        "last_payment_error": None,
-        "next_action": None,
-    }
-    sim.save(payment)
+    take(sim, payment, charge)
     if payment["setup_future_usage"] or payment["_"]["invoice"]:
         method["_"]["is_set_up"] = True
         sim.save(method)
@@ -187,6 +172,46 @@ def _pay(sim: "Simulator", payment: Obj, method: Obj, card: cards.Card) -> Outco
         from simulator.resources import disputes
 
         disputes.open_for(sim, charge)
+    return Outcome("paid")
+
+
+def take(sim: "Simulator", payment: Obj, charge: Obj) -> None:
+    """The money of a charge arrives, less Stripe's fee; the caller tells the world."""
+    fee = money.share(charge["amount_captured"], 29, 1000) + 30
+    entry = charging.transaction(
+        sim,
+        kind="charge",
+        source=charge,
+        amount=charge["amount_captured"],
+        fee=fee,
+        description=payment["description"],
+    )
+    charge["balance_transaction"] = entry["id"]
+    sim.save(charge)
+    payment |= {
+        "status": "succeeded",
+        "amount_capturable": 0,
+        "amount_received": charge["amount_captured"],
+        "latest_charge": charge["id"],
+        "last_payment_error": None,
+        "next_action": None,
+    }
+    sim.save(payment)
+
+
+def _authorize(sim: "Simulator", payment: Obj, method: Obj) -> Outcome:
+    """`capture_method=manual`: the bank holds the amount until it is captured or canceled."""
+    charge = charging.charge(sim, payment, method, error=None, captures=False)
+    payment |= {
+        "status": "requires_capture",
+        "amount_capturable": payment["amount"],
+        "latest_charge": charge["id"],
+        "last_payment_error": None,
+        "next_action": None,
+    }
+    sim.save(payment)
+    events.emit(sim, "charge.succeeded", charge)
+    events.emit(sim, "payment_intent.amount_capturable_updated", payment)
     return Outcome("paid")
 
 

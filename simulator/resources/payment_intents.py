@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import cards, lists
+from simulator import cards, events, lists
 from simulator.billing_engine import collection, payments
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import invalid, no_such
@@ -42,6 +42,9 @@ def create(sim: "Simulator", request: Request) -> Obj:
         metadata=params.metadata(),
         setup_future_usage=params.text("setup_future_usage"),
         receipt_email=params.text("receipt_email"),
+    )
+    payment["capture_method"] = params.choice(
+        "capture_method", ("automatic", "automatic_async", "manual"), "automatic_async"
     )
     payment["_"]["return_url"] = params.text("return_url")
     if "payment_method" in params:
@@ -105,6 +108,35 @@ def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
             code="payment_intent_unexpected_state",
         )
     payments.cancel(sim, payment, request.params.text("cancellation_reason"))
+    return payment
+
+
+@route("POST", "/v1/payment_intents/{id}/capture")
+def capture(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/payment_intents/{id}/capture: takes what is held, all or less; the rest is let go."""
+    payment = need(sim, name)
+    charge = sim.store.get("charge", payment["latest_charge"])
+    if payment["status"] != "requires_capture" or charge is None:
+        raise invalid(
+            "This PaymentIntent could not be captured because it has a status of "
+            f"{payment['status']}. Only a PaymentIntent with one of the following statuses may be captured: "
+            "requires_capture.",
+            code="payment_intent_unexpected_state",
+        )
+    amount = request.params.integer("amount_to_capture", payment["amount"]) or 0
+    if not 1 <= amount <= payment["amount_capturable"]:
+        raise invalid(
+            "The amount to capture must be at least 1 and at most what can be captured: "
+            f"{payment['amount_capturable']}.",
+            param="amount_to_capture",
+            code="amount_too_large",
+        )
+    charge |= {"amount_captured": amount, "captured": True}
+    if amount < charge["amount"]:
+        charge |= {"amount_refunded": charge["amount"] - amount}
+    payments.take(sim, payment, charge)
+    events.emit(sim, "charge.captured", charge)
+    events.emit(sim, "payment_intent.succeeded", payment)
     return payment
 
 

@@ -1,4 +1,4 @@
-"""Products: what is sold, and the features attached to them."""
+"""Products: what is sold."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from simulator import events, lists
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.routing import Request, route
-from simulator.shapes import Obj, empty_list, new, new_id
+from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
@@ -100,13 +100,6 @@ def delete(sim: "Simulator", request: Request, name: str) -> Obj:
     sim.store.remove("product", name)
     events.emit(sim, "product.deleted", product)
     return {"id": name, "object": "product", "deleted": True}
-
-
-@route("GET", "/v1/products/{id}/features")
-def features(sim: "Simulator", request: Request, name: str) -> Obj:
-    """GET /v1/products/{id}/features: none are ever attached here."""
-    need(sim, name)
-    return empty_list(request.path)
 
 
 def _fill(product: Obj, params: Params) -> None:

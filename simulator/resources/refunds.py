@@ -127,6 +127,18 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
     return refund
 
 
+@route("POST", "/v1/refunds/{id}/cancel")
+def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/refunds/{id}/cancel: only one that waits for the customer, and a card's never does."""
+    refund = _need(sim, name)
+    if refund["status"] != "requires_action":
+        raise invalid(f"Refunds with status {refund['status']} cannot be canceled.")
+    refund["status"] = "canceled"
+    sim.save(refund)
+    events.emit(sim, "refund.updated", refund, {"status": "requires_action"})
+    return refund
+
+
 def _need(sim: "Simulator", name: str) -> Obj:
     found = sim.store.get("refund", name)
     if found is None:
