@@ -256,11 +256,22 @@ def test_the_letter_box_is_made_when_asked_for_and_its_secret_is_told_once(simul
     assert "customer.subscription.deleted" in made["enabled_events"]
 
 
+@pytest.mark.parametrize(("business", "is_told"), [("hybrid", True), ("kaboot", False)])
+def test_who_sells_by_the_unit_is_told_that_meter_errors_need_a_destination_of_their_own(
+    simulator, settings, business, is_told
+):
+    settings.BILLING_CATALOG = business
+
+    said = sync("--webhook-url", "https://shop.example/stripe/webhook/")
+
+    assert ("v1.billing.meter.error_report_triggered" in said) is is_told
+
+
 def test_every_letter_stripe_is_asked_for_has_a_meaning():
     from billing.stripe import letters
-    from billing.stripe.catalog_push.endpoint import EVENTS
+    from billing.stripe.catalog_push.endpoint import EVENTS, THIN_EVENTS
 
-    assert [kind for kind in EVENTS if letters.meaning(kind) is None] == []
+    assert [kind for kind in EVENTS + THIN_EVENTS if letters.meaning(kind) is None] == []
 
 
 def test_a_stripe_that_does_not_answer_is_told_in_a_sentence(settings):

@@ -41,6 +41,8 @@ class Command(BaseCommand):
                 changes += endpoint.changes(webhook_url, tell=self._tell_secret)
             if loud:
                 self._show(prices, changes)
+                if webhook_url and any(feature.meter_event_name for feature in prices.features.values()):
+                    self._ask_for_thin_events(webhook_url)
             if not dry_run:
                 for change in changes:
                     if change.act is not None:
@@ -65,6 +67,13 @@ class Command(BaseCommand):
         for change in changes:
             line = f"  {change.verb:<10} {change.what:<8} {change.name:<{width}}  {change.detail}".rstrip()
             self.stdout.write(line if change.verb == "unchanged" else self.style.SUCCESS(line))
+
+    def _ask_for_thin_events(self, url: str) -> None:
+        self.stdout.write(
+            "One step is left to you, because an endpoint cannot carry thin events: in Stripe's Workbench add an event "
+            f"destination to {url} with {' and '.join(endpoint.THIN_EVENTS)}, and add its secret to "
+            "STRIPE_WEBHOOK_SECRETS. Without it nobody hears that Stripe could not count a metered unit."
+        )
 
     def _sum_up(self, changes: list[Change], *, dry_run: bool) -> None:
         counts = Counter(change.verb for change in changes)

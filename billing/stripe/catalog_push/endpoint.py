@@ -10,7 +10,7 @@ from billing.stripe import gateway
 from billing.stripe.catalog_push.diff import CATALOG_KEY, Change, Doc, different, differs, post_once, update
 
 PATH = "/v1/webhook_endpoints"
-# Every kind that billing/stripe/letters.py acts upon.
+# Every kind that billing/stripe/letters.py acts upon and that an endpoint can be subscribed to.
 EVENTS = [
     "charge.dispute.closed",
     "charge.dispute.created",
@@ -40,6 +40,10 @@ EVENTS = [
     "payment_method.attached",
     "payment_method.detached",
 ]
+
+# Stripe's word that it could not count what was reported comes as thin events only, and those go to event
+# destinations, which are made apart: https://docs.stripe.com/event-destinations
+THIN_EVENTS = ["v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found"]
 
 
 def changes(url: str, *, tell: Callable[[str], None]) -> list[Change]:
