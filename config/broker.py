@@ -42,12 +42,12 @@ class RedisChannel(redis.Channel):
 class FileChannel(filesystem.Channel):
     """A channel whose messages and tables are read whole or not at all."""
 
-    def _put(self, queue: Any, message: Any, *args: Any, **kwargs: Any) -> None:
+    def _put(self, queue: Any, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         unfinished = folder / f"{name}.part"  # not a name that any queue looks for
         try:
-            unfinished.write_text(dumps(message))
+            unfinished.write_text(dumps(payload))
             os.replace(unfinished, folder / name)
         except OSError as error:
             raise ChannelError(f"Cannot add a message to {folder}.") from error
