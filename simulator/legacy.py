@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from simulator import events
 from simulator.billing_engine import discounts
+from simulator.resources import coupons
 from simulator.routing import Request
 from simulator.shapes import Obj
 
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def modernise(request: Request) -> str | None:
-    """Rewrites what a current caller would say otherwise; returns a coupon to be put on the customer after.
+    """Rewrites what a current caller would say otherwise; returns a coupon to be put on the customer after,
+    empty when the customer's discount is to end.
 
     Until basil (2025-03-31) customers took `coupon`, until clover (2025-09-30) promotion codes did
     (docs.stripe.com/changelog). The Stripe CLI's fixtures still do, and send no `Stripe-Version`.
@@ -27,10 +30,14 @@ def modernise(request: Request) -> str | None:
 
 
 def put_on(sim: "Simulator", customer: Obj, coupon: str) -> Obj:
-    """The customer with this coupon as their discount; an earlier one makes it an update."""
-    from simulator import events
-
+    """The customer with this coupon as their discount; an earlier one makes it an update, none ends it."""
     before = sim.store.get("discount", customer["discount"])
+    if not coupon:
+        if before is not None:
+            customer["discount"] = None
+            events.emit(sim, "customer.discount.deleted", before)
+        return sim.save(customer)
+    coupons.need(sim, coupon, param="coupon", status=400)
     if before is not None:
         with events.change(sim, before, "customer.discount.updated", always=True):
             before["source"] = {"coupon": coupon, "type": "coupon"}

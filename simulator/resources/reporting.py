@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from simulator import events
 from simulator.errors import no_such
 from simulator.routing import Request, route
-from simulator.shapes import Obj, new_id
+from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 def create(sim: "Simulator", request: Request) -> Obj:
     """POST /v1/reporting/report_runs: succeeds at once; `result` stays empty."""
     params, now = request.params, sim.clock.now()
-    run: Obj = {
-        "id": new_id("frr_"),
-        "object": "reporting.report_run",
-        "created": now,
-        "error": None,
-        "livemode": False,
-        "parameters": params.inner("parameters").values,
-        "report_type": params.need("report_type"),
-        "result": None,
-        "status": "succeeded",
-        "succeeded_at": now,
+    run = new(
+        "reporting.report_run",
+        id=new_id("frr_"),
+        created=now,
+        report_type=params.need("report_type"),
+        status="succeeded",
+        succeeded_at=now,
+    )
+    run["parameters"] = {
+        key: int(value) if key.startswith("interval_") else value
+        for key, value in params.inner("parameters").values.items()
     }
     sim.save(run)
     events.emit(sim, "reporting.report_run.succeeded", run)

@@ -25,7 +25,7 @@ LEFT_OUT = {
     "forwarding",
     "financial_connections",
 }
-LEFT_OUT |= {"radar", "reporting", "sigma", "apps", "crypto", "delegated_checkout", "events", "__pycache__"}
+LEFT_OUT |= {"radar", "sigma", "apps", "crypto", "delegated_checkout", "events", "__pycache__"}
 
 
 class SdkNotInstalled(RuntimeError):
@@ -76,6 +76,7 @@ def _cache_file() -> Path:
     told_apart_by.update(str(package()).encode())
     told_apart_by.update(str((package() / "_version.py").stat().st_mtime_ns).encode())
     told_apart_by.update(Path(reader.__file__).read_bytes())
+    told_apart_by.update(",".join(sorted(LEFT_OUT)).encode())
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(home) / "stripe-simulator" / f"{sdk_version()}-{told_apart_by.hexdigest()[:16]}.json"
 
