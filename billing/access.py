@@ -105,7 +105,7 @@ class GrantFacts:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer. `subscription`/`grant` are positions in what was given; the granting one has `level` ≥ GRACE.
+    """The answer. `subscription`/`grant` are positions in what was given: what was bought, and what gives the rights.
 
     `reason` is a stable word for notices and the API. `valid_until`: the answer cannot change by the clock before it.
     """
@@ -134,10 +134,13 @@ def decide(
     `subscriptions` are its live ones (more than one is an error of ours that staff must see); ended ones may be given
     and count as `canceled`. `dispute` is "", "open" or "lost"; `free_while_disputed` is STRIPE_DOWNGRADE_ON_DISPUTE.
     """
-    if suspended or dispute == "lost":
-        return Decision(Level.BLOCKED, "suspended" if suspended else "dispute_lost", may_check_out=False)
-
     standings = [_standing(facts, now=now) for facts in subscriptions]
+    if suspended or dispute == "lost":
+        # The subscription goes on charging meanwhile: pages must still show it, and let it be canceled.
+        reason = "suspended" if suspended else "dispute_lost"
+        bought = _best(standings, subscriptions)
+        return Decision(Level.BLOCKED, reason, may_check_out=False, subscription=bought)
+
     if dispute == "open" and free_while_disputed:
         standings = [
             replace(s, level=Level.FREE, reason="dispute_open", grace_until=None)

@@ -21,8 +21,8 @@ def refund(*, account: Account, invoice: Doc, reason: str, held: Held, now: date
     """Give back all that was paid on `invoice` (a document with `payments` expanded), under the account's lease.
 
     Answers False when it had been given back before. `reason` is for our own record, `now` the account's time.
-    Raises NothingToRefund, LeaseLost and the gateway's errors. Once per invoice: by the idempotency key for a day, by the Effect row
-    for ever, and by Stripe, which refuses to give back more than was paid.
+    Raises NothingToRefund, LeaseLost and the gateway's errors. Once per invoice: by the idempotency key for a
+    day, by the Effect row for ever, and by Stripe, which refuses to give back more than was paid.
     """
     key = f"refund:{invoice['id']}"
     if Effect.objects.filter(key=key).exists():

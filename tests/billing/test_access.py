@@ -238,5 +238,14 @@ def test_a_dispute_acts_by_policy_while_open_and_blocks_when_lost(dispute, downg
     )
 
 
+def test_an_account_on_hold_still_sees_what_it_pays_for():
+    paid = replace(ACTIVE, period_end=NOW + DAY)
+
+    held = decide(subscriptions=[paid], suspended=True, now=NOW)
+
+    assert (held.level, held.subscription, held.may_check_out) == (BLOCKED, 0, False)
+    assert decide(subscriptions=[paid], dispute="lost", now=NOW).subscription == 0
+
+
 def test_an_account_that_never_bought_has_the_default_plan_and_may_buy():
     assert decide(subscriptions=[], now=NOW) == Decision(FREE, "no_subscription", may_check_out=True)
