@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts import api_keys
 from accounts.models import Account, ApiKey, Invitation, Member, User
+from billing import clock, customers
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -69,6 +70,11 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ("id", "kind", "person", "created_at")
     inlines = (MemberInline,)
     ordering = ("-created_at",)
+
+    def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not {"name", "billing_email"}.isdisjoint(form.changed_data):
+            customers.introduce_later(obj, now=clock.now(obj))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """`manage.py create_account` opens one with its owner."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from accounts.models import Account
-from billing import clock, test_clocks
+from billing import clock, effects, test_clocks
 from billing.models import Customer
 from billing.stripe import gateway
 
@@ -58,6 +58,18 @@ def introduce(account: Account) -> None:
         # replay.
         idempotency_key=f"introduce:{customer.stripe_customer_id}:{uuid.uuid4().hex}",
     )
+
+
+def introduce_later(account: Account, *, now: datetime) -> None:
+    """Owe Stripe the account's new name and address. Call it in the transaction that changes them.
+
+    They are told by a worker, again and again while Stripe does not answer, and as they are then. An account without
+    a customer owes nothing: it is introduced when it gets one.
+    """
+    if Customer.objects.filter(account=account).exclude(stripe_customer_id=None).exists():
+        effects.once(
+            key=f"introduction:{account.pk}:{uuid.uuid4().hex}", kind="introduction", account=account, now=now
+        )
 
 
 def forget_deleted(customer: Customer) -> None:

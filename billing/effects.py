@@ -1,7 +1,7 @@
 """What is done once because a row says so: the row is named by the fact, and the name is unique.
 
-`once` writes the row in the transaction that acts upon the fact. Kinds with a carrier (mail) are the outbox:
-their rows stay owed until `deliver_owed` has carried them out.
+`once` writes the row in the transaction that acts upon the fact. Kinds with a carrier (mail, an
+introduction to Stripe) are the outbox: their rows stay owed until `deliver_owed` has carried them out.
 """
 
 from __future__ import annotations
@@ -149,4 +149,14 @@ def _send_mail(effect: Effect) -> None:
     ).send()
 
 
-_CARRIERS: dict[str, Callable[[Effect], None]] = {"mail": _send_mail}
+def _introduce(effect: Effect) -> None:
+    from billing import customers  # which owes introductions to this outbox
+
+    assert effect.account is not None
+    if customers.row(
+        effect.account
+    ).stripe_customer_id:  # deleted at Stripe meanwhile: nobody is left to be told
+        customers.introduce(effect.account)
+
+
+_CARRIERS: dict[str, Callable[[Effect], None]] = {"mail": _send_mail, "introduction": _introduce}

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,6 +20,7 @@ from accounts.forms import AccountForm, OrganizationForm, ProfileForm
 from accounts.middleware import SESSION_KEY
 from accounts.models import Account, User
 from accounts.requests import AccountRequest
+from billing import clock, customers
 
 
 @require_POST
@@ -45,7 +47,10 @@ def settings(request: AccountRequest) -> HttpResponse:
         return only_billing_admins(request)
     form = AccountForm(request.POST or None, instance=Account.objects.get(pk=request.account.pk))
     if request.method == "POST" and form.is_valid():
-        form.save()
+        with transaction.atomic():
+            account = form.save()
+            if not {"name", "billing_email"}.isdisjoint(form.changed_data):
+                customers.introduce_later(account, now=clock.now(account))
         messages.success(request, "Saved.")
         return redirect("accounts:settings")
     return render(request, "accounts/settings.html", {"form": form}, status=422 if form.errors else 200)

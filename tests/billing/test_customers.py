@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from billing import customers, lease, subscriptions
-from billing.models import Customer, Subscription
+from billing import clock, customers, effects, lease, subscriptions
+from billing.models import Customer, Effect, Subscription
 from billing.stripe import gateway
+from tests.accounts.conftest import acting_for
 from tests.billing.shopping import buy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,6 +67,41 @@ def test_a_crash_then_a_new_name_makes_no_second_one(simulator, account):
 
     assert make(account).stripe_customer_id == first
     assert gateway.get(f"/v1/customers/{first}")["name"] == "Alice & Daughters"
+
+
+def test_a_new_name_and_billing_address_reach_the_next_invoice_although_stripe_was_away(
+    simulator, account, alice, stripe_fails
+):
+    stripe_id = make(account).stripe_customer_id
+    stripe_fails(method="POST", path=f"/v1/customers/{stripe_id}", status=0, when="before", times=3)
+    new = {"name": "Alice Ltd", "billing_email": "money@alice.example", "timezone": "UTC"}
+
+    assert acting_for(account, alice).post("/account/", new).status_code == 302
+    assert effects.deliver_owed(now=clock.wall()) == 0
+    assert gateway.get(f"/v1/customers/{stripe_id}")["name"] == "Alice & Co"
+    assert effects.deliver_owed(now=clock.wall() + timedelta(hours=1)) == 1
+
+    seen = gateway.get(f"/v1/customers/{stripe_id}")
+    assert (seen["name"], seen["email"]) == ("Alice Ltd", "money@alice.example")
+
+
+def test_what_staff_correct_reaches_stripe_too(simulator, account, as_dana):
+    stripe_id = make(account).stripe_customer_id
+    members = {"members-TOTAL_FORMS": 0, "members-INITIAL_FORMS": 0}
+
+    as_dana.post(
+        f"/staff/accounts/account/{account.pk}/change/", {"name": "Alice Inc", "timezone": "UTC", **members}
+    )
+    effects.deliver_owed(now=clock.wall())
+
+    assert gateway.get(f"/v1/customers/{stripe_id}")["name"] == "Alice Inc"
+
+
+def test_who_has_bought_nothing_is_not_talked_about_at_stripe(simulator, account, alice):
+    acting_for(account, alice).post("/account/", {"name": "Alice Ltd", "timezone": "UTC"})
+
+    assert not Effect.objects.exists()
+    assert count(simulator) == 0
 
 
 @pytest.mark.parametrize("on_a_clock", [True, False])
