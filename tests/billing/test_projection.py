@@ -64,6 +64,7 @@ def invoice(**fields: Any) -> dict:
     return {
         "id": "in_1",
         "status": "open",
+        "created": START,
         "amount_paid": 0,
         "parent": {"subscription_details": {"subscription": "sub_1"}},
         "status_transitions": {"paid_at": None, "finalized_at": START + 3600},
@@ -200,6 +201,50 @@ def test_a_known_failure_is_not_moved_and_a_paid_one_is_forgotten():
     paid = row(subscription(item("hybrid_pro_month")), known=known)
 
     assert (late["first_failed_at"], paid["first_failed_at"]) == (failed, None)
+
+
+def test_each_new_unpaid_invoice_gives_a_customer_who_pays_by_transfer_no_new_time():
+    due = {"collection_method": "send_invoice"}
+    first = invoice(**due, id="in_1", due_date=START + 14 * DAY)
+    second = invoice(**due, id="in_2", created=START + 30 * DAY, due_date=START + 44 * DAY)
+
+    seen = row(
+        subscription(item("hybrid_pro_month"), status="past_due", collection_method="send_invoice"),
+        invoices=[second, first],
+    )
+
+    assert seen["open_invoice_due_at"] == shapes.moment(START + 14 * DAY)
+
+
+def test_an_invoice_given_up_in_january_does_not_eat_the_grace_of_june():
+    january = invoice(id="in_1", status="uncollectible")
+    february = invoice(id="in_2", status="paid", amount_paid=2900, created=START + 30 * DAY)
+    june = invoice(
+        id="in_6",
+        created=START + 150 * DAY,
+        status_transitions={"paid_at": None, "finalized_at": START + 150 * DAY + 3600},
+    )
+
+    seen = row(subscription(item("hybrid_pro_month"), status="past_due"), invoices=[june, february, january])
+
+    assert seen["first_failed_at"] == shapes.moment(START + 150 * DAY + 3600)
+
+
+def test_a_failure_that_was_paid_while_nobody_looked_is_forgotten_at_the_next_one():
+    failed = datetime(2026, 11, 3, tzinfo=UTC)
+    known = Subscription(
+        plan_key="pro", status="past_due", status_since=failed, first_failed_at=failed, quantity=1
+    )
+    paid = invoice(id="in_1", status="paid", amount_paid=2900)
+    again = invoice(
+        id="in_2",
+        created=START + 30 * DAY,
+        status_transitions={"paid_at": None, "finalized_at": START + 30 * DAY + 3600},
+    )
+
+    seen = row(subscription(item("hybrid_pro_month"), status="past_due"), known=known, invoices=[again, paid])
+
+    assert seen["first_failed_at"] == shapes.moment(START + 30 * DAY + 3600)
 
 
 def test_a_free_first_invoice_is_no_payment():
