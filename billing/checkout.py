@@ -95,7 +95,7 @@ def start(*, account: Account, price: Price, quantity: int, user: User, now: dat
         customer = customers.ensure(account=account, held=held)
         # In this order: a session that is paid while we look has become a subscription by the time we list
         # those.
-        _expire_sessions(customer, held)
+        _expire_sessions(customer, held, now=now)
         _check_nothing_bought(customer, held, start_over=True)
         if was_known:
             customers.introduce(account)
@@ -177,7 +177,7 @@ def _is_open_at_stripe(intent: CheckoutIntent) -> bool:
     return bool(session["status"] == "open")
 
 
-def _expire_sessions(customer: Customer, held: Held) -> None:
+def _expire_sessions(customer: Customer, held: Held, *, now: datetime) -> None:
     """Close every older page of this customer: what Stripe lists counts, a crash may have kept one from our rows."""
     sessions = gateway.pages(
         "/v1/checkout/sessions", {"customer": customer.stripe_customer_id, "status": "open"}
@@ -192,8 +192,28 @@ def _expire_sessions(customer: Customer, held: Held) -> None:
             # Paid or expired in this very moment; whether it became a subscription is looked at next.
             if error.code == "resource_missing":
                 raise
-    with held.saving():
-        _open_intents(customer.account).update(state=CheckoutIntent.State.EXPIRED)
+    waiting = _open_intents(customer.account).first()  # the database allows one
+    if waiting is not None:
+        became = _became(waiting, now=now)
+        with held.saving():
+            CheckoutIntent.objects.filter(pk=waiting.pk).update(**became)
+
+
+def _became(intent: CheckoutIntent, *, now: datetime) -> dict[str, Any]:
+    """What Stripe says of a page that was to be closed: it may have been paid in another tab just before."""
+    status = "expired"  # what was never opened cannot be paid
+    if intent.stripe_session_id:
+        try:
+            status = gateway.get(f"/v1/checkout/sessions/{intent.stripe_session_id}")["status"]
+        except gateway.NotFound:
+            status = "expired"
+    match status:
+        case "complete":
+            return {"state": CheckoutIntent.State.COMPLETE, "completed_at": now}
+        case "expired":
+            return {"state": CheckoutIntent.State.EXPIRED}
+        case _:
+            raise Busy("The payment page of this account is in use in another window.")
 
 
 def _check_nothing_bought(customer: Customer, held: Held, *, start_over: bool = False) -> None:

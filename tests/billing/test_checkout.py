@@ -116,6 +116,16 @@ def test_a_plan_we_have_not_heard_of_yet_counts_too(shop, account, alice):
     assert Subscription.objects.live().get(account=account).plan_key == "team"
 
 
+def test_who_paid_in_one_tab_and_clicks_in_another_is_not_told_that_nothing_was_paid(shop, account, alice):
+    intent = go_to_the_till(account, alice, "hybrid_team_month", 2)
+    pay(shop, intent)
+    with pytest.raises(checkout.AlreadySubscribed):
+        go_to_the_till(account, alice, "hybrid_payg_tokens")
+
+    assert checkout.complete(account=account, session_id=intent.stripe_session_id) == "active"
+    assert CheckoutIntent.objects.get(pk=intent.pk).state == "complete"
+
+
 @pytest.mark.parametrize(
     ("quantity", "why"), [(0, "2 or more"), (1, "2 or more"), (-1, "2 or more"), (1_000_000_000, "sales@")]
 )
