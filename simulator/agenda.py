@@ -14,15 +14,20 @@ When = Callable[["Simulator", Obj], int | None]
 Act = Callable[["Simulator", Obj], None]
 
 _DUTIES: dict[str, tuple[When, Act]] = {}
+_EARLY: set[str] = set()
 
 
 class Stuck(RuntimeError):
     """Something fell due, was done, and fell due again at the same moment for ever."""
 
 
-def duty(kind: str, when: When, act: Act) -> None:
-    """Announces that objects of `kind` fall due at `when(sim, obj)` and what is done then."""
+def duty(kind: str, when: When, act: Act, *, early: bool = False) -> None:
+    """Announces that objects of `kind` fall due at `when(sim, obj)` and what is done then; `early` ones
+    come first of all that falls due at the same second.
+    """
     _DUTIES[kind] = (when, act)
+    if early:
+        _EARLY.add(kind)
 
 
 class Agenda:
@@ -30,7 +35,7 @@ class Agenda:
 
     def __init__(self, sim: "Simulator") -> None:
         self._sim = sim
-        self._heaps: dict[str, list[tuple[int, int, str, str]]] = {}
+        self._heaps: dict[str, list[tuple[int, tuple[int, int], str, str]]] = {}
         self._planned: dict[tuple[str, str], int | None] = {}
         self._count = 0
 
@@ -46,7 +51,8 @@ class Agenda:
         if at is not None:
             self._count += 1
             heap = self._heaps.setdefault(self._sim.clock.timeline(obj), [])
-            heapq.heappush(heap, (at, self._count, kind, obj["id"]))
+            turn = (0 if kind in _EARLY else 1, self._count)
+            heapq.heappush(heap, (at, turn, kind, obj["id"]))
 
     def refill(self) -> None:
         """Plans everything anew, as after loading a file."""

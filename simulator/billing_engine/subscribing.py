@@ -35,6 +35,7 @@ class Terms:
     automatic_tax: bool = False
     default_tax_rates: list[Obj] = field(default_factory=list)
     payment_settings: Obj | None = None
+    schedule: str | None = None
     authenticated_intent: str | None = None
     """A payment intent the customer has already proven themselves for, on the checkout page."""
 
@@ -156,6 +157,7 @@ def _frame(sim: "Simulator", customer: Obj, terms: Terms, now: int, *, is_trial:
             "payment_method_types": None,
             "save_default_payment_method": "off",
         },
+        schedule=terms.schedule,
         start_date=now,
         status="incomplete",
         test_clock=customer["test_clock"],

@@ -44,7 +44,6 @@ def balance(sim: "Simulator", request: Request) -> Obj:
     return {"object": "balance", "available": entries, "livemode": False, "pending": nothing}
 
 
-@route("GET", "/v1/subscription_schedules")
 def nothing(sim: "Simulator", request: Request) -> Obj:
     """Lists that are always empty here."""
     return empty_list(request.path)
