@@ -59,6 +59,18 @@ class Entitlements:
     def is_blocked(self) -> bool:
         return self.level == Level.BLOCKED
 
+    @property
+    def standing(self) -> Decision | None:
+        """What the subscription alone gives, without grants and holds: its payments and its end are told by this."""
+        return _standing(self.subscription, now=self.now) if self.subscription is not None else None
+
+    @property
+    def pays_by_use(self) -> bool:
+        """Whether the subscription charges units after the fact, so that its last sum is not known before."""
+        return self.subscription is not None and any(
+            item.is_metered for item in self.subscription.items.all()
+        )
+
     def includes(self, switch: str) -> bool:
         """Whether a switch (`sso`, `api_access`) is on."""
         return not self.is_blocked and any(switch in plan.switches for plan in self.plans)
@@ -73,7 +85,7 @@ class Entitlements:
             return None
         granted = [plan.allowances[feature] for plan in self.plans if feature in plan.allowances]
         if not granted:
-            return None
+            return self._allowance_of_the_deal(feature)
         per = granted[0].per
         quantity = self._sum(
             feature, ({feature: allowance.quantity} for allowance in granted if allowance.per == per)
@@ -84,13 +96,24 @@ class Entitlements:
         """Whether each unit is billed after the fact, without a limit of ours."""
         return not self.is_blocked and any(feature in plan.metered for plan in self.plans)
 
+    @property
+    def _deal(self) -> dict[str, int | None]:
+        """The numbers agreed with this account, while the grant that says so is what counts."""
+        return self.grant.overrides if self.grant is not None else {}
+
+    def _allowance_of_the_deal(self, feature: str) -> Allowance | None:
+        """A deal may give what its plan does not speak of: so many a month."""
+        known = catalog.current().features.get(feature)
+        if feature not in self._deal or known is None or known.kind != "allowance":
+            return None
+        return Allowance(feature=feature, quantity=self._deal[feature], per="month")
+
     def _sum(self, feature: str, grants: Iterable[dict[str, int | None]]) -> int | None:
         """Features of several items add up; unlimited beats any number; a deal's own number beats both."""
         if self.is_blocked:
             return 0
-        if self.grant is not None and self.decision.grant is not None and feature in self.grant.overrides:
-            own: int | None = self.grant.overrides[feature]
-            return own
+        if feature in self._deal:
+            return self._deal[feature]
         total = 0
         for granted in grants:
             if feature in granted:
@@ -131,7 +154,7 @@ def of(account: Account, *, now: datetime) -> Entitlements:
         subscription=subscription,
         grant=grant,
         anchor=_anchor(account, decision, subscription, grant),
-        seats=subscription.quantity if subscription and decision.level >= Level.GRACE else 1,
+        seats=_seats(decision, subscription, now=now),
         stamp=f"{prices.fingerprint}:{customer.access_version if customer else 0}",
         now=now,
     )
@@ -181,6 +204,19 @@ def _plans(
     return tuple(known[key] for key in dict.fromkeys(keys) if key in known) or (
         catalog.current().default_plan,
     )
+
+
+def _seats(decision: Decision, subscription: Subscription | None, *, now: datetime) -> int:
+    """The seats that are paid for: a plan given by staff does not turn seats that are off on again."""
+    if subscription is None or decision.level < Level.GRACE:
+        return 1
+    if decision.grant is None or _standing(subscription, now=now).level >= Level.GRACE:
+        return subscription.quantity
+    return 1
+
+
+def _standing(subscription: Subscription, *, now: datetime) -> Decision:
+    return access.decide(subscriptions=[facts_of(subscription)], now=now)
 
 
 def _anchor(

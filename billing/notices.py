@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billing.entitlements import Entitlements, facts_of
+from billing.models import Subscription
 
 # Highest first. The words are in templates/billing/notices/_admin_<kind>.html and _member_<kind>.html.
 PRIORITY = (
@@ -14,6 +15,7 @@ PRIORITY = (
     "payment_failed",
     "payment_missing",
     "payment_unfinished",
+    "payment_beside_grant",
     "trial_paused",
     "under_review",
     "allowance_exhausted",
@@ -26,6 +28,7 @@ TONES = {
     "payment_failed": "bad",
     "payment_missing": "bad",
     "payment_unfinished": "bad",
+    "payment_beside_grant": "warn",
     "trial_paused": "warn",
     "under_review": "warn",
     "allowance_exhausted": "warn",
@@ -55,27 +58,48 @@ class Notice:
 
 def of(rights: Entitlements) -> Notice | None:
     """The most pressing thing about what was bought, or None."""
-    subscription = rights.subscription
     match rights.reason:
         case "suspended" | "dispute_lost":
             return Notice("blocked")
-        case "unknown_status" | "renewal_unseen" | "trial_ended" | "dispute_open":
+        case "granted":
+            return _beside_grant(rights)
+        case "unknown_status" | "renewal_unseen" | "dispute_open":
             return Notice("under_review")
-    if subscription is None or rights.reason == "granted":
+    subscription = rights.subscription
+    if subscription is None:
         return None
-    pay = subscription.open_invoice_url
+    return _payment(rights, subscription) or _review(rights, subscription) or _end(rights, subscription)
+
+
+def _beside_grant(rights: Entitlements) -> Notice | None:
+    """What staff gave stays, and a failing subscription beside it is still to be paid or ended."""
+    if rights.subscription is None or rights.standing is None:
+        return None
+    if rights.standing.reason not in ("past_due_in_grace", "past_due", "unpaid"):
+        return None
+    return Notice("payment_beside_grant", url=rights.subscription.open_invoice_url)
+
+
+def _payment(rights: Entitlements, subscription: Subscription) -> Notice | None:
+    pay, retry_at = subscription.open_invoice_url, subscription.next_payment_attempt_at
     match rights.reason:
         case "past_due_in_grace":
-            retry_at = subscription.next_payment_attempt_at
             return Notice("payment_failed", at=rights.grace_until, retry_at=retry_at, url=pay)
         case "past_due" | "unpaid":
-            return Notice("payment_missing", retry_at=subscription.next_payment_attempt_at, url=pay)
+            return Notice("payment_missing", retry_at=retry_at, url=pay)
         case "incomplete":
             return Notice("payment_unfinished", url=pay)
         case "paused":
             return Notice("trial_paused")
-    if subscription.needs_review:
-        return Notice("under_review")
+    return None
+
+
+def _review(rights: Entitlements, subscription: Subscription) -> Notice | None:
+    """A trial that was canceled and has just ended is no matter for staff; one that Stripe never turned over is."""
+    return Notice("under_review") if subscription.needs_review or rights.decision.needs_staff else None
+
+
+def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
     match rights.reason:
         case "canceling" | "trial_canceling":
             return Notice("canceling", at=facts_of(subscription).ends_at)

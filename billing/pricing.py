@@ -28,6 +28,7 @@ class Act(StrEnum):
     LEAVE = "leave"  # from a paid plan to the free one
     AFTER = "after"  # another paid plan: this one first has to end
     TALK = "talk"  # sold by people
+    ON_HOLD = "on_hold"  # blocked: nothing is sold until staff lift it
     ASK = "ask"  # a member without the right to buy
     ORGANIZATION = "organization"  # for organizations, and this is a person
     PERSON = "person"  # for a person, and this is an organization
@@ -161,6 +162,8 @@ def _act(plan: Plan, catalog: Catalog, viewer: Viewer) -> Act:
         return Act.LEAVE if has_bought else Act.HERE
     if has_bought:
         return Act.AFTER
+    if rights.is_blocked:
+        return Act.ON_HOLD
     room = plan.limits.get(MEMBERS)
     if room is not None and viewer.people > room:
         return Act.TOO_SMALL

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("billing/upgraded/", upgrade.upgraded, name="upgraded"),
     path("billing/checkout-canceled/", upgrade.canceled, name="canceled"),
     path("billing/cancel/", settings.cancel, name="cancel"),
+    path("billing/end/", settings.end_now, name="end_now"),
     path("billing/resume/", settings.resume, name="resume"),
     path("billing/portal/", settings.portal, name="portal"),
     path("billing/returned/", settings.returned, name="returned"),

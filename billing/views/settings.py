@@ -7,15 +7,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.decorators import account_required, billing_admin_required
+from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog, checkout, subscriptions
+from billing import catalog, checkout, clock, subscriptions
 from billing import rights as rights_of_request
-from billing.models import Customer, Payment
+from billing.entitlements import Entitlements
+from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
+from usage import meter_events
+from usage.models import MeterEvent
 
 BUSY = "Another change to this account's plan is in progress. Try again in a moment."
 UNREACHABLE = "Stripe could not be reached, so nothing was changed. Try again in a minute."
 PAYMENTS_SHOWN = 24
+# Batches of what was used that are sent before somebody is asked to come back in a minute.
+MOST_BATCHES = 10
 
 
 @require_GET
@@ -36,6 +42,8 @@ def overview(request: AccountRequest) -> HttpResponse:
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": Customer.objects.filter(account=account).first(),
             "may_bill": request.member.may_bill,
+            "may_end_now": _is_off(rights),
+            "ends": subscription.cancel_at or subscription.current_period_end if subscription else None,
             "payments": Payment.objects.filter(account=account)
             .exclude(status="draft")
             .order_by("-created_at", "-id")[:PAYMENTS_SHOWN]
@@ -64,7 +72,13 @@ def cancel(request: AccountRequest) -> HttpResponse:
         return render(
             request,
             "billing/cancel.html",
-            {"rights": rights, "subscription": subscription, "last_day": last, "free": free},
+            {
+                "rights": rights,
+                "subscription": subscription,
+                "bought": _plan_name(subscription),
+                "last_day": last,
+                "free": free,
+            },
         )
     try:
         subscriptions.cancel(account=account)
@@ -76,8 +90,40 @@ def cancel(request: AccountRequest) -> HttpResponse:
         messages.error(request, UNREACHABLE)
     else:
         messages.success(
-            request, "Your plan is canceled. It stays on until its last day; nothing more is charged."
+            request,
+            "Your plan is canceled. It runs until its last day; "
+            + (
+                "what you used until then is charged on that day." if rights.pays_by_use else "nothing after."
+            ),
         )
+    return redirect("billing:settings")
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@billing_admin_required
+def end_now(request: AccountRequest) -> HttpResponse:
+    """Ask once, then end at once a plan that is off because it is not paid, so that another can be chosen."""
+    account = request.account
+    rights = rights_of_request.of(request)
+    if rights.subscription is None or not _is_off(rights):
+        messages.info(request, "There is no plan that waits to be ended.")
+        return redirect("billing:settings")
+    if request.method == "GET":
+        bought = _plan_name(rights.subscription)
+        return render(request, "billing/end_now.html", {"rights": rights, "bought": bought})
+    try:
+        if _is_all_use_at_stripe(account):
+            subscriptions.cancel_now(account=account)
+            messages.success(request, "Your plan is over. You can choose another one at once.")
+        else:
+            messages.error(request, UNREACHABLE)
+    except subscriptions.NothingToChange:
+        messages.info(request, "There is no plan that waits to be ended.")
+    except subscriptions.Busy:
+        messages.error(request, BUSY)
+    except gateway.StripeError:
+        messages.error(request, UNREACHABLE)
     return redirect("billing:settings")
 
 
@@ -136,3 +182,24 @@ def returned(request: AccountRequest) -> HttpResponse:
     except gateway.StripeError:
         messages.info(request, "What you changed at Stripe will show here in a moment.")
     return redirect("billing:settings")
+
+
+def _is_off(rights: Entitlements) -> bool:
+    """Whether a subscription gives nothing any more and yet stands in the way of another one."""
+    return rights.standing is not None and rights.standing.reason in ("past_due", "unpaid", "paused")
+
+
+def _plan_name(subscription: Subscription) -> str:
+    plan = catalog.current().plans.get(subscription.plan_key)
+    return plan.name if plan else subscription.plan_key
+
+
+def _is_all_use_at_stripe(account: Account) -> bool:
+    """Send what was used before the last invoice is made of it; False when some of it cannot be sent now."""
+    waiting = MeterEvent.objects.filter(account=account, state=MeterEvent.State.WAITING)
+    for _ in range(MOST_BATCHES):
+        if not waiting.exists():
+            return True
+        if not meter_events.deliver(now=clock.wall()):
+            break
+    return not waiting.exists()

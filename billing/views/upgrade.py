@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.decorators import billing_admin_required
 from accounts.requests import AccountRequest
-from billing import catalog, checkout, clock, entitlements
+from billing import catalog, checkout, clock, entitlements, money
 from billing.access import Level
 from billing.stripe import gateway
 
@@ -70,7 +70,9 @@ def upgraded(request: AccountRequest) -> HttpResponse:
     rights = entitlements.of(account, now=clock.now(account))
     context: dict[str, Any] = {"rights": rights, "quiet_notice": True}
     if rights.level >= Level.GRACE and rights.subscription is not None and outcome != checkout.Outcome.UNPAID:
-        return render(request, "billing/upgraded.html", context)
+        price = catalog.current().find_price(rights.subscription.price_lookup_key)
+        period = money.period_phrase(price) if price else "period"
+        return render(request, "billing/upgraded.html", {**context, "period": period})
     if outcome == checkout.Outcome.UNPAID:
         return render(request, "billing/upgrade_unpaid.html", context)
     again = f"{reverse('billing:upgraded')}?session_id={session_id}&asked={asked + 1}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from billing import clock, entitlements, grants
+from billing import clock, entitlements, grants, suspension
 from billing.models import Customer, Payment, Subscription
 from tests import factories
 from tests.billing.shopping import DECLINED_LATER, VISA, buy, change_card, go_to_the_till, let_pass, pay
@@ -321,3 +321,193 @@ def test_the_notice_of_an_account_names_only_its_own_people(shop, account, alice
     page = text(as_bob.get("/usage/"))
 
     assert "Eve" not in page
+
+
+def on_hold(account) -> None:
+    suspension.suspend(account=account, reason="spam", now=clock.now(account))
+
+
+def after_grace(account) -> None:
+    """The clock alone, no letter, no sync."""
+    until = entitlements.of(account, now=clock.now(account)).grace_until
+    Customer.objects.filter(account=account).update(clock_now=until)
+
+
+def given(account, plan) -> None:
+    grants.give(account=account, plan_key=plan, kind="enterprise", reason="signed", now=clock.now(account))
+
+
+def test_on_hold_the_charge_that_goes_on_is_shown_and_the_plan_can_be_canceled(
+    shop, account, alice, as_alice
+):
+    buy(shop, account, alice, "hybrid_team_month", 3)
+    on_hold(account)
+
+    page = text(as_alice.get("/billing/"))
+    assert "$57.00 on" in page
+    assert "Nothing is charged" not in page
+    assert "Choose a plan" not in page
+
+    page = text(as_alice.post("/billing/cancel/", follow=True))
+    assert "The plan ends on" in page
+    assert "Everything works" not in page
+    assert Subscription.objects.get().cancel_at_period_end
+
+
+def test_on_hold_nothing_is_offered_for_sale(shop, account, as_alice):
+    on_hold(account)
+
+    assert "Choose a plan" not in text(as_alice.get("/billing/"))
+    page = as_alice.get("/pricing/")
+    assert "This account is on hold. Write to" in text(page)
+    assert 'action="/billing/upgrade/"' not in page.content.decode()
+
+
+def test_pay_as_you_go_says_everywhere_that_what_was_used_is_still_charged(shop, account, alice, as_alice):
+    subscription = buy(shop, account, alice, "hybrid_payg_tokens")
+    day = f"{subscription.current_period_end:%-d %B %Y}"
+
+    assert f"What you use until {day} is charged then, to Visa ending 4242." in text(
+        as_alice.get("/billing/")
+    )
+
+    asked = text(as_alice.get("/billing/cancel/"))
+    assert "What you used until then is charged on that day" in asked
+    assert "You have paid until" not in asked
+
+    done = as_alice.post("/billing/cancel/", follow=True)
+    assert "what you used until then is charged on that day" in str(next(iter(done.context["messages"])))
+    page = text(done)
+    assert f"Everything works until {day} . What you used until then is charged on that day." in page
+    assert "you keep all of it; what you used until then is charged on that day." in page
+    assert "othing more is charged" not in page
+
+
+def test_a_plan_for_which_nothing_was_due_is_not_said_to_be_paid(shop, account, alice, as_alice):
+    intent = go_to_the_till(account, alice, "hybrid_payg_tokens")
+    pay(shop, intent)
+
+    page = text(as_alice.get(f"/billing/upgraded/?session_id={intent.stripe_session_id}"))
+
+    assert "Nothing has been charged. Everything in Pay as you go works from now on." in page
+    assert "What you use is charged at the end of each month." in page
+    assert "The payment went through" not in page
+
+
+def test_a_price_by_the_unit_is_not_called_monthly(shop, account, alice, as_alice):
+    buy(shop, account, alice, "hybrid_payg_tokens")
+
+    assert "Pay as you go, by the token" in text(as_alice.get("/billing/"))
+
+
+def test_who_cancels_a_plan_that_is_not_paid_reads_its_name_and_no_thanks_for_paying(
+    shop, account, alice, as_alice
+):
+    buy(shop, account, alice, "hybrid_payg_tokens")
+    fail_the_renewal(shop, account, alice)
+    after_grace(account)
+
+    asked = text(as_alice.get("/billing/cancel/"))
+
+    assert "Cancel Pay as you go?" in asked
+    assert "You have paid until" not in asked
+    assert "What is open now stays to be paid" in asked
+
+
+def test_a_plan_that_is_off_for_want_of_payment_is_ended_at_once_and_another_can_be_chosen(
+    shop, account, alice, as_alice
+):
+    buy(shop, account, alice, "hybrid_payg_tokens")
+    assert "no plan that waits to be ended" in text(as_alice.get("/billing/end/", follow=True))
+    fail_the_renewal(shop, account, alice)
+    after_grace(account)
+
+    assert "End the plan now" in text(as_alice.get("/billing/"))
+    assert "End Pay as you go now?" in text(as_alice.get("/billing/end/"))
+    assert Subscription.objects.get().is_live
+
+    done = text(as_alice.post("/billing/end/", follow=True))
+
+    assert "Your plan is over. You can choose another one at once." in done
+    assert "Choose a plan" in done
+    assert not Subscription.objects.get().is_live
+
+
+def test_what_was_used_reaches_stripe_before_a_plan_is_ended_or_the_plan_is_not_ended(
+    shop, account, alice, as_alice, stripe_fails
+):
+    from usage import metering
+    from usage.models import MeterEvent
+
+    buy(shop, account, alice, "hybrid_payg_tokens")
+    fail_the_renewal(shop, account, alice)
+    metering.consume(
+        account=account, feature="tokens", units=4, idempotency_key="in-grace", now=clock.now(account)
+    )
+    after_grace(account)
+
+    stripe_fails(method="POST", path="/v1/billing/meter_events", status=500, times=50)
+    assert "nothing was changed" in text(as_alice.post("/billing/end/", follow=True))
+    assert Subscription.objects.get().is_live
+
+    stripe_fails.call_off()
+    MeterEvent.objects.update(next_attempt_at=clock.wall())
+    as_alice.post("/billing/end/")
+    assert not Subscription.objects.get().is_live
+    assert not MeterEvent.objects.exclude(state="sent").exists()
+
+
+def test_a_plan_given_beside_a_failing_subscription_shows_whose_price_is_owed(
+    shop, account, alice, as_alice, as_bob
+):
+    buy(shop, account, alice, "hybrid_payg_tokens")
+    fail_the_renewal(shop, account, alice)
+    given(account, "enterprise")
+
+    page = text(as_alice.get("/billing/"))
+    assert "Enterprise, " not in page
+    assert "Beside it your subscription to Pay as you go goes on:" in page
+    assert "A payment is missing." in page
+    assert "A payment for your subscription did not go through." in page
+    assert "Enterprise stays on, because it is given to you." in page
+    assert "Enterprise stays on. Ask Alice" in text(as_bob.get("/usage/"))
+
+
+def test_seats_that_are_not_paid_are_not_given_by_a_grant(shop, account, alice):
+    subscription = buy(shop, account, alice, "hybrid_team_month", 50)
+    given(account, "enterprise")
+    assert entitlements.of(account, now=clock.now(account)).seats == 50
+
+    Subscription.objects.filter(pk=subscription.pk).update(status="unpaid")
+
+    assert entitlements.of(account, now=clock.now(account)).seats == 1
+
+
+def test_a_trial_that_just_ended_is_not_a_failed_payment(shop, account, alice, as_alice):
+    subscription = buy(shop, account, alice, "hybrid_team_month", 2)
+    Customer.objects.filter(account=account).update(clock_now=subscription.trial_end + timedelta(hours=1))
+
+    page = text(as_alice.get("/billing/"))
+    assert "Trial over, first payment on its way" in page
+    assert "Payment failed" not in page
+    assert "An invoice is open" not in page
+
+    Subscription.objects.update(cancel_at_period_end=True)
+    page = text(as_alice.get("/billing/"))
+    assert "The trial is over. Nothing has been charged." in page
+    assert "We are checking something" not in page
+
+
+def test_a_renewal_stripe_never_told_us_about_is_not_an_open_invoice(shop, account, alice, as_alice):
+    subscription = buy(shop, account, alice, "hybrid_payg_tokens")
+    end = subscription.current_period_end
+
+    Customer.objects.filter(account=account).update(clock_now=end + timedelta(hours=1))
+    page = text(as_alice.get("/billing/"))
+    assert f"The payment of {end:%-d %B %Y} is being taken." in page
+
+    Customer.objects.filter(account=account).update(clock_now=end + timedelta(days=4))
+    page = text(as_alice.get("/billing/"))
+    assert "Stripe has not told us yet what comes next." in page
+    assert "Being checked" in page
+    assert "An invoice is open" not in page
