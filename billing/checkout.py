@@ -299,7 +299,11 @@ def _session_params(
     subscription: dict[str, Any] = {"metadata": marks}
     if intent.trial_days:
         subscription["trial_period_days"] = intent.trial_days
+    # Tax needs an address, which the page asks for and keeps on the customer.
+    # https://docs.stripe.com/tax/checkout#existing-customers
+    tax = {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
     return {
+        **(tax if settings.STRIPE_AUTOMATIC_TAX else {}),
         "mode": "subscription",
         "customer": customer.stripe_customer_id,
         "client_reference_id": str(intent.account_id),

@@ -170,6 +170,8 @@ STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com").r
 STRIPE_TIMEOUT_SECONDS = env.int("STRIPE_TIMEOUT_SECONDS", default=10)
 # New customers get a Stripe test clock of their own (test mode only): time can then be moved for each of them.
 STRIPE_TEST_CLOCKS = env.bool("STRIPE_TEST_CLOCKS", default=DEMO)
+# Stripe Tax computes tax at checkout; it has to be set up at Stripe first.
+STRIPE_AUTOMATIC_TAX = env.bool("STRIPE_AUTOMATIC_TAX", default=False)
 STRIPE_DOWNGRADE_ON_DISPUTE = env.bool("STRIPE_DOWNGRADE_ON_DISPUTE", default=False)
 # Origins the browser may be sent to by our forms: hosted Checkout and Portal (a strict form-action blocks others).
 STRIPE_PAGE_ORIGINS = env.list(

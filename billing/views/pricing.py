@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -26,6 +27,7 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
         "billing/pricing.html",
         {
             "catalog": prices,
+            "tax_note": prices.tax_note if settings.STRIPE_AUTOMATIC_TAX else "",
             "groups": pricing.groups(offers, viewer),
             "offers": offers,
             "rights": rights,

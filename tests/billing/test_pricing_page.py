@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from accounts.models import Member
 from billing import catalog, clock, grants, subscriptions
+from billing.stripe import gateway
 from tests import factories
-from tests.billing.shopping import buy
+from tests.billing.shopping import buy, go_to_the_till
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -258,3 +259,24 @@ def test_every_business_has_a_price_list_page(client, settings, business):
     for plan in catalog.current().for_sale():
         assert plan.name in card(page, plan.key)
     assert catalog.current().faq[0].question in words(page)
+
+
+@pytest.mark.parametrize("adds_tax", [True, False])
+def test_tax_is_announced_exactly_where_it_is_added(shop, charlie, client, settings, adds_tax):
+    settings.STRIPE_AUTOMATIC_TAX = adds_tax
+
+    intent = go_to_the_till(charlie.personal_account, charlie, "hybrid_pro_month")
+
+    session = gateway.get(f"/v1/checkout/sessions/{intent.stripe_session_id}")
+    assert session["automatic_tax"]["enabled"] is adds_tax
+    assert ("tax is added at checkout" in words(look(client))) is adds_tax
+
+
+@pytest.mark.parametrize("business", catalog.names())
+def test_no_price_list_promises_what_the_house_does_not_do(business, client, settings):
+    settings.BILLING_CATALOG = business
+
+    page = words(look(client))
+
+    for promise in ("We write to you before", "we write to you before", "we tell you at once", "and card."):
+        assert promise not in page
