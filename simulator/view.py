@@ -91,6 +91,9 @@ def fetch(sim: "Simulator", name: str, field: str = "") -> Obj | None:
     return None
 
 
+_NESTED = (dict, list)  # made once: `dict | list` in the loop would be made for every value
+
+
 def _copy(sim: "Simulator", value: Any) -> Any:
     if isinstance(value, dict):
         kind = value.get("object")
@@ -100,7 +103,7 @@ def _copy(sim: "Simulator", value: Any) -> Any:
         copied: Obj = {}
         # The busiest loop of the simulator: most values are plain and need no call.
         for key, inner in value.items():
-            if isinstance(inner, dict | list):
+            if isinstance(inner, _NESTED):
                 if key != "_":
                     copied[key] = _copy(sim, inner)
             elif embedded == key and inner is not None:
