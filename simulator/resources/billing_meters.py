@@ -4,7 +4,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from simulator import events, lists
-from simulator.billing_engine import periods, usage
+from simulator.billing_engine import meter_errors, periods, usage
 from simulator.errors import invalid, no_such
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
@@ -132,7 +132,10 @@ def event_summaries(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("POST", "/v1/billing/meter_events")
 def create_event(sim: "Simulator", request: Request) -> Obj:
-    """POST /v1/billing/meter_events; an identifier seen in the last day is refused."""
+    """POST /v1/billing/meter_events; an identifier seen in the last day is refused.
+
+    An unknown customer or a bad value is taken in all the same, and reported later as a thin event.
+    """
     params = request.params
     name, payload = params.need("event_name"), params.inner("payload")
     meter = by_event(sim, name)
@@ -141,9 +144,6 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
             f"No active meter found for event name: {name}.", param="event_name", code="resource_missing"
         )
     customer = payload.text(meter["customer_mapping"]["event_payload_key"])
-    found = sim.store.get("customer", customer)
-    if found is None or found.get("deleted"):
-        raise no_such("customer", str(customer), param="payload[stripe_customer_id]", status=400)
     now = sim.clock.now(customer)
     at = params.integer("timestamp", now) or now
     if at < now - OLDEST_SECONDS:
@@ -158,7 +158,6 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
             param="timestamp",
             code="timestamp_in_future",
         )
-    value = _value(payload.text(meter["value_settings"]["event_payload_key"]), meter)
     identifier = params.text("identifier") or new_id("", 32)
     before = sim.store.get("_meter_use", f"{name}:{identifier}")
     if before is not None and now - before["received"] < UNIQUE_SECONDS:
@@ -167,8 +166,13 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
             param="identifier",
             code="duplicate_meter_event",
         )
-    use = {"id": f"{name}:{identifier}", "event_name": name, "customer": customer, "timestamp": at}
-    sim.store.put("_meter_use", {**use, "value": str(value), "received": now})
+    value = _value(payload.text(meter["value_settings"]["event_payload_key"]), meter)
+    wrong = _what_is_wrong(sim, customer, value)
+    if wrong is not None:
+        meter_errors.report(sim, meter, code=wrong[0], message=wrong[1], identifier=identifier)
+    else:
+        use = {"id": f"{name}:{identifier}", "event_name": name, "customer": customer, "timestamp": at}
+        sim.store.put("_meter_use", {**use, "value": str(value), "received": now})
     facts = {key: str(inner) for key, inner in payload.values.items()}
     return new(
         "billing.meter_event",
@@ -209,16 +213,26 @@ def by_event(sim: "Simulator", name: str) -> Obj | None:
     return None
 
 
-def _value(text: str | None, meter: Obj) -> Decimal:
+def _value(text: str | None, meter: Obj) -> Decimal | None:
     if text is None and meter["default_aggregation"]["formula"] == "count":
         return Decimal(1)
     try:
         value = Decimal(text or "")
     except InvalidOperation:
-        raise invalid("The payload value must be a number.", param="payload[value]") from None
-    if not value.is_finite() or value < 0:
-        raise invalid("The payload value must be a non-negative number.", param="payload[value]")
-    return value
+        return None
+    return value if value.is_finite() and value >= 0 else None
+
+
+def _what_is_wrong(sim: "Simulator", customer: str | None, value: Decimal | None) -> tuple[str, str] | None:
+    """Code and message of an error Stripe finds only after it answered, or None."""
+    if customer is None:
+        return "meter_event_no_customer_defined", "The payload names no customer."
+    found = sim.store.get("customer", customer)
+    if found is None or found.get("deleted"):
+        return "meter_event_customer_not_found", f"There is no customer {customer}."
+    if value is None:
+        return "meter_event_invalid_value", "The payload's value is not a non-negative number."
+    return None
 
 
 def _need(sim: "Simulator", name: str) -> Obj:

@@ -34,3 +34,12 @@ def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
     if found is None:
         raise no_such("event", name)
     return found
+
+
+@route("GET", "/v2/core/events/{id}")
+def retrieve_thin(sim: "Simulator", request: Request, name: str) -> Obj:
+    """GET /v2/core/events/{id}: a thin event, with what its letter left out."""
+    found = sim.store.get("v2.core.event", name)
+    if found is None:
+        raise no_such("event", name)
+    return found

@@ -41,7 +41,7 @@ def sim(house: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
     def checked(self: Simulator, *args: Any, **kwargs: Any) -> Any:
         answer = handle(self, *args, **kwargs)
-        if answer[0] == 200:
+        if answer[0] == 200 and not args[1].startswith("/v2/"):
             shown = json.loads(answer[2])
             route = f"{args[0]} {re.sub(r'_[A-Za-z0-9_]{8,}', '_…', args[1])}"
             found.extend(f"{route}: {problem}" for problem in sdk.problems(shown, extras=BEYOND_THE_SDK))

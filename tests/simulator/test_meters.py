@@ -79,11 +79,37 @@ def test_usage_too_old_or_not_yet_is_refused(shop: Shop, kim: str, moment: int) 
         use(shop, kim, "1", at=moment)
 
 
-def test_usage_of_nobody_or_of_nothing_is_refused(shop: Shop, kim: str) -> None:
-    with pytest.raises(stripe.InvalidRequestError, match="No such customer"):
-        use(shop, "cus_nobody", "1")
-    with pytest.raises(stripe.InvalidRequestError, match="must be a number"):
-        use(shop, kim, "many")
+@pytest.mark.parametrize(
+    ("who", "value", "code"),
+    [
+        ("cus_nobody", "1", "meter_event_customer_not_found"),
+        ("", "1", "meter_event_no_customer_defined"),
+        ("kim", "many", "meter_event_invalid_value"),
+        ("kim", "-1", "meter_event_invalid_value"),
+    ],
+)
+def test_usage_that_cannot_be_counted_is_taken_in_and_reported_afterwards(
+    shop: Shop, kim: str, who: str, value: str, code: str
+) -> None:
+    door = shop.v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/hook", "enabled_events": ["*"]})
+
+    use(shop, kim if who == "kim" else who, value, identifier="odd-1")
+
+    (letter,) = shop.sim.deliveries.take()
+    note = shop.api.parse_event_notification(
+        letter.body(), letter.headers()["Stripe-Signature"], str(door.secret)
+    )
+    assert isinstance(note, stripe.events.V1BillingMeterErrorReportTriggeredEventNotification)
+    assert "data" not in letter.event
+    told = note.fetch_event().data
+    assert [(one.code, one.error_count) for one in told.reason.error_types] == [(code, 1)]
+    assert told.reason.error_types[0].sample_errors[0]["request"].identifier == "odd-1"
+    assert note.fetch_related_object().event_name == "tokens"
+    shop.advance(to=at(2026, 2, 28, 14))
+    assert shop.invoices(kim)[-1].amount_paid == 0
+
+
+def test_usage_of_something_not_measured_is_refused(shop: Shop, kim: str) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="No active meter"):
         shop.v1.billing.meter_events.create(
             {"event_name": "unicorns", "payload": {"stripe_customer_id": kim, "value": "1"}}
