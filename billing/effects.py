@@ -95,6 +95,11 @@ def deliver_owed(*, now: datetime, limit: int = 100) -> int:
     return delivered
 
 
+def kinds_carried() -> list[str]:
+    """The kinds this outbox delivers; what is owed of any other kind is done by the account's next sync."""
+    return list(_CARRIERS)
+
+
 def short_key(key: str) -> str:
     """`key` as it fits the column; a longer one keeps its beginning and ends with a digest of the whole."""
     if len(key) <= 200:

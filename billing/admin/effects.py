@@ -7,13 +7,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from billing import clock, nudge
+from accounts.models import Account
+from billing import clock, effects, nudge
+from billing.admin.purchases import SyncAction
 from billing.admin.read_only import ReadOnlyAdmin, pretty
 from billing.models import Alert, Effect
 
 
 @admin.register(Effect)
-class EffectAdmin(ReadOnlyAdmin):
+class EffectAdmin(SyncAction):
     list_display = ("key", "kind", "account", "created_at", "done_at", "attempts", "next_attempt_at")
     list_filter = ("kind", ("done_at", admin.EmptyFieldListFilter))
     list_select_related = ("account",)
@@ -30,9 +32,15 @@ class EffectAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Try again now", permissions=["act"])
     def try_now(self, request: HttpRequest, queryset: QuerySet[Effect]) -> None:
-        tried = queryset.filter(done_at=None).update(next_attempt_at=clock.wall())
-        nudge.workers(nudge.DELIVER_EFFECTS)
-        self.message_user(request, f"{tried} will be tried in a moment. What is done is not done again.")
+        owed = queryset.filter(done_at=None)
+        tried = owed.filter(kind__in=effects.kinds_carried()).update(next_attempt_at=clock.wall())
+        if tried:
+            nudge.workers(nudge.DELIVER_EFFECTS)
+            self.message_user(request, f"{tried} will be tried in a moment. What is done is not done again.")
+        # The others (a second subscription to end) are carried out by the sync of their account.
+        others = owed.exclude(kind__in=effects.kinds_carried())
+        for account in Account.objects.filter(pk__in=others.values("account")).order_by("name"):
+            self._sync(request, account)
 
     @admin.action(description="Settled by hand: do not try any more", permissions=["act"])
     def settle(self, request: HttpRequest, queryset: QuerySet[Effect]) -> None:

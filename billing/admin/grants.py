@@ -61,6 +61,10 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
         account = self.cleaned_data.get("account")
         if "starts_at" in self.fields and account is not None and self.cleaned_data.get("starts_at") is None:
             self.cleaned_data["starts_at"] = self.instance.starts_at = clock.now(account)
+        # A start that was given once is not in the form of a change, and the database would refuse too late.
+        starts_at, until = self.instance.starts_at, self.cleaned_data.get("until")
+        if "starts_at" not in self.fields and until is not None and until <= starts_at:
+            self.add_error("until", f"It must be after the start, {starts_at:%Y-%m-%d %H:%M} UTC.")
         return cleaned
 
 

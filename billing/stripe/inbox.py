@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DataError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from billing import nudge
 from billing.models import WebhookEvent
@@ -95,27 +95,6 @@ def drain(*, now: datetime, limit: int = 100) -> int:
         _read(claimed, now=moment)
         dealt_with += len(claimed)
     return dealt_with
-
-
-def read_one(event_id: str, *, now: datetime) -> WebhookEvent:
-    """Read one waiting letter now, whether due or not, unless another reader has it. Answers its row
-    afterwards.
-
-    Raises:
-        WebhookEvent.DoesNotExist: no letter has this Stripe id.
-    """
-    event = WebhookEvent.objects.get(stripe_event_id=event_id)
-    claimed = _claim(
-        WebhookEvent.objects.filter(pk=event.pk, state__in=WebhookEvent.WAITING).filter(
-            Q(claim_expires_at__isnull=True) | Q(claim_expires_at__lte=now)
-        ),
-        now=now,
-        limit=1,
-    )
-    if claimed:
-        _read(claimed, now=now)
-    event.refresh_from_db()
-    return event
 
 
 def replay(event: WebhookEvent, *, now: datetime) -> None:

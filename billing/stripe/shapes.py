@@ -113,18 +113,6 @@ def invoice_finalized_at(invoice: Doc) -> datetime | None:
     return moment((invoice.get("status_transitions") or {}).get("finalized_at"))
 
 
-def price_of_line(line: Doc) -> str:
-    """The price id of an invoice line, "" for a line without one."""
-    details = (line.get("pricing") or {}).get("price_details") or {}
-    return id_of(details.get("price") or line.get("price"))
-
-
-def item_of_line(line: Doc) -> str:
-    """The subscription item of an invoice line, "" for a line without one."""
-    details = (line.get("parent") or {}).get("subscription_item_details") or {}
-    return id_of(details.get("subscription_item") or line.get("subscription_item"))
-
-
 # --- Customers and cards ------------------------------------------------------------------------------------
 
 

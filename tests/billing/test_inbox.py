@@ -288,13 +288,6 @@ def test_four_workers_read_every_letter_once(stripe, customer):
     assert read >= 160
 
 
-def test_one_letter_can_be_read_at_once(customer):
-    row = about(customer)
-    assert inbox.read_one(row.stripe_event_id, now=timezone.now()).state == "processed"
-    with pytest.raises(WebhookEvent.DoesNotExist):
-        inbox.read_one("evt_nobody_sent", now=timezone.now())
-
-
 def test_a_test_clock_that_moved_moves_its_customer(simulator, account, settings, settle):
     settings.STRIPE_TEST_CLOCKS = True
     known(account)

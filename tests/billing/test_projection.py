@@ -272,8 +272,6 @@ def test_documents_of_older_api_versions_are_read_too():
     assert shapes.invoice_subscription_id({"subscription": "sub_9"}) == "sub_9"
     assert shapes.invoice_payment_intent_ids({"payment_intent": {"id": "pi_9"}}) == ["pi_9"]
     assert shapes.invoice_charge_ids({"charge": "ch_9"}) == ["ch_9"]
-    assert shapes.price_of_line({"price": {"id": "price_9"}}) == "price_9"
-    assert shapes.item_of_line({"subscription_item": "si_9"}) == "si_9"
     assert shapes.coupon_of_discount({"coupon": {"id": "TEN"}}) == {"id": "TEN"}
 
 

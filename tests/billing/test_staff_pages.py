@@ -228,6 +228,26 @@ def test_an_effect_is_tried_again_or_settled_by_hand(mail_owed, as_dana):
     assert mail_owed.done_at is not None
 
 
+def test_what_a_sync_owes_is_tried_again_by_a_sync(shop, as_dana, account, alice):
+    subscription = buy(shop, account, alice, "hybrid_payg_tokens")
+    owed = Effect.objects.create(
+        key="duplicate:sub_gone",
+        kind="duplicate_subscription",
+        account=account,
+        detail={"subscription": "sub_gone", "status": "active"},
+        created_at=timezone.now(),
+    )
+
+    told = press(as_dana, "effect", "try_now", owed)
+
+    owed.refresh_from_db()
+    assert "will be tried in a moment" not in told
+    assert "Alice & Co is as Stripe says." in told
+    assert owed.done_at is not None
+    subscription.refresh_from_db()
+    assert subscription.is_live
+
+
 def grant_form(account, **changes):
     return {
         "account": str(account.pk),
@@ -300,6 +320,45 @@ def test_a_deal_of_ones_own_numbers_is_given_and_changed(as_dana, account):
     rights = entitlements.of(account, now=clock.now(account))
     assert rights.limit("projects") is None
     assert rights.stamp != stamp
+
+
+def test_a_deal_may_give_what_its_plan_does_not_speak_of(as_dana, account, settings):
+    settings.BILLING_CATALOG = "ocr"
+
+    as_dana.post(
+        "/staff/billing/plangrant/add/",
+        grant_form(account, plan_key="free", overrides='{"ai_analyses": 20, "documents": null}'),
+    )
+
+    rights = entitlements.of(account, now=clock.now(account))
+    given = rights.allowance("ai_analyses")
+    assert given is not None and (given.quantity, given.per) == (20, "month")
+    assert rights.allowance("documents").quantity is None
+    receipt = metering.consume(
+        account=account, feature="ai_analyses", units=3, idempotency_key="three", now=clock.now(account)
+    )
+    assert receipt.remaining == 17
+
+
+def test_a_grant_cannot_be_made_to_end_before_it_started(as_dana, account):
+    as_dana.post("/staff/billing/plangrant/add/", grant_form(account))
+    grant = PlanGrant.objects.get()
+    before = grant.starts_at - timedelta(days=2)
+
+    answer = as_dana.post(
+        f"/staff/billing/plangrant/{grant.pk}/change/",
+        {
+            "overrides": "{}",
+            "reason": "Too early",
+            "until_0": f"{before:%Y-%m-%d}",
+            "until_1": f"{before:%H:%M}",
+        },
+    )
+
+    assert answer.status_code == 200
+    assert "It must be after the start" in words(answer.content.decode())
+    grant.refresh_from_db()
+    assert grant.until is None
 
 
 def test_what_was_given_is_taken_back_and_not_deleted(as_dana, account):
