@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from accounts.models import Account, Member, User
 from billing import grants
-from billing.models import Customer
+from billing.models import Customer, Subscription
 from tests import factories
 from tests.usage.conftest import NOON, assert_books_agree, subscribe
 from usage import metering
@@ -207,7 +207,9 @@ def test_going_back_and_forth_between_anchors_grants_nothing(account: Account, g
     assert_books_agree(account)
 
 
-def test_who_pays_again_after_a_lapse_has_the_whole_new_month(account: Account, generate: Any) -> None:
+def test_when_a_paid_month_runs_out_free_gives_what_it_always_gives_and_paying_again_a_whole_month(
+    account: Account, generate: Any
+) -> None:
     first = datetime(2026, 10, 18, 12, tzinfo=UTC)
     subscribe(
         account,
@@ -217,14 +219,36 @@ def test_who_pays_again_after_a_lapse_has_the_whole_new_month(account: Account, 
         current_period_end=first + 31 * DAY,
         cancel_at_period_end=True,
     )
-    generate(100, now=first + 20 * DAY)
+    generate(90, now=first + 20 * DAY)
+
+    # The free month began on the first, in the middle of the paid one, which is settled.
+    assert metering.balance(account, "generations", now=NOON).used == 0
+    assert generate(5).remaining == 0
     with pytest.raises(metering.AllowanceExhausted):
-        generate()  # Free again: what was used since the first of the month is more than Free gives
+        generate()
 
     subscribe(account, "hundred", anchor=NOON + DAY)
 
-    assert generate(100, now=NOON + DAY).remaining == 0
+    # What was used for nothing counts in the month that is bought during it.
+    assert generate(95, now=NOON + DAY).remaining == 0
     assert_books_agree(account)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"ended_at": NOON, "cancel_at": NOON}, {"first_failed_at": NOON - DAY, "ended_at": NOON - 2 * DAY}],
+)
+def test_a_paid_month_that_was_broken_off_or_not_paid_counts_against_free(
+    account: Account, generate: Any, how: dict[str, Any]
+) -> None:
+    first = datetime(2026, 10, 18, 12, tzinfo=UTC)
+    bought = subscribe(account, "hundred", anchor=first if "cancel_at" not in how else NOON - 10 * DAY)
+    generate(90, now=NOON - 5 * DAY)
+    Subscription.objects.filter(pk=bought.pk).update(status="canceled", is_live=False, **how)
+    grants.rights_changed(account)
+
+    with pytest.raises(metering.AllowanceExhausted):
+        generate(now=NOON + DAY)
 
 
 def test_on_a_yearly_price_the_allowance_comes_back_twelve_times(account: Account, generate: Any) -> None:

@@ -50,7 +50,7 @@ def balances(account: Account, *, now: datetime, rights: Entitlements | None = N
                 found.append(windows.of(rights, feature.key, now=now))
             except FeatureNotIncluded:
                 continue
-    used = windows.used_in(account, found)
+    used = windows.used_in(rights, found)
     return [_balance(window, used[window.feature], rights) for window in found]
 
 
@@ -61,7 +61,7 @@ def balance(account: Account, feature: str, *, now: datetime, rights: Entitlemen
     """
     rights = rights or entitlements.of(account, now=now)
     window = windows.of(rights, feature, now=now)
-    return _balance(window, windows.used_in(account, [window])[feature], rights)
+    return _balance(window, windows.used_in(rights, [window])[feature], rights)
 
 
 def _balance(window: Window, used: int, rights: Entitlements) -> Balance:

@@ -13,7 +13,9 @@ from django.urls import reverse
 
 from accounts.models import Account
 from billing import catalog, entitlements
+from billing.access import Level
 from billing.entitlements import Entitlements
+from billing.models import Subscription
 from usage import periods
 from usage.metering.refusals import FeatureNotIncluded, UnknownFeature
 from usage.models import UsageCounter, UsageRecord
@@ -86,7 +88,8 @@ def open_counter(account: Account, feature: str, *, now: datetime) -> None:
     The row is made by the first use in its window. A row that is there keeps what it counted: an upgrade changes
     the limit, not what was used.
     """
-    window = of(entitlements.of(account, now=now), feature, now=now)
+    rights = entitlements.of(account, now=now)
+    window = of(rights, feature, now=now)
     with transaction.atomic():
         _queue(account, feature)
         counter = (
@@ -95,7 +98,7 @@ def open_counter(account: Account, feature: str, *, now: datetime) -> None:
             .first()
         )
         own = counter.used - counter.carried if counter else 0
-        carried = _carried(account, window)
+        carried = _carried(rights, window)
         terms = {
             "limit_units": window.limit,
             "is_metered": window.is_metered,
@@ -125,47 +128,69 @@ def _queue(account: Account, feature: str) -> None:
             )
 
 
-def used_in(account: Account, windows: Iterable[Window]) -> dict[str, int]:
+def used_in(rights: Entitlements, windows: Iterable[Window]) -> dict[str, int]:
     """Units that count in each window, by feature, also where its counter is not open yet. Reads only."""
     used = {}
     for window in windows:
         counter = UsageCounter.objects.filter(
-            account=account, feature=window.feature, period_start=window.period.start
+            account=rights.account, feature=window.feature, period_start=window.period.start
         ).first()
         if counter is not None and counter.stamp == window.stamp:
             used[window.feature] = counter.used
         else:
             own = counter.used - counter.carried if counter else 0
-            used[window.feature] = own + _carried(account, window)
+            used[window.feature] = own + _carried(rights, window)
     return used
 
 
-def _carried(account: Account, window: Window) -> int:
+def _carried(rights: Entitlements, window: Window) -> int:
     """Units counted in other windows that count in this one too: no change of plan grants the same days twice.
 
     Whatever was used since the window began counts in it. And when a purchase moves the anchor, the month begun under
-    the old anchor counts whole, unless the month directly before this one has carried it already.
+    the old anchor counts whole, unless the month directly before this one has carried it already. But a month that
+    was bought and lasted to its end is settled: who is then on the default plan has what it gives.
     """
     period = window.period
     others = UsageCounter.objects.filter(
-        account=account,
+        account=rights.account,
         feature=window.feature,
         period_start__lt=period.end,
         period_end__gt=period.start,
     ).exclude(period_start=period.start)
-    overlapping = list(others.values_list("period_start", "period_end"))
+    overlapping = [Period(start, end) for start, end in others.values_list("period_start", "period_end")]
+    if overlapping and rights.level == Level.FREE:
+        overlapping = _without_settled(overlapping, rights)
     if not overlapping:
         return 0
     counts = Q(recorded_at__gte=period.start)
-    if _is_month(period) and not _has_month_before(account, window):
-        counts |= Q(period_start__in=[start for start, end in overlapping if start < period.start])
+    if _is_month(period) and not _has_month_before(rights.account, window):
+        counts |= Q(period_start__in=[other.start for other in overlapping if other.start < period.start])
     records = UsageRecord.objects.filter(
         counts,
-        account=account,
+        account=rights.account,
         feature=window.feature,
-        period_start__in=[start for start, end in overlapping],
+        period_start__in=[other.start for other in overlapping],
     )
     return records.aggregate(units=Sum("units"))["units"] or 0
+
+
+def _without_settled(others: list[Period], rights: Entitlements) -> list[Period]:
+    """Those that were not months of a subscription which ran out as agreed, without a failed payment, before now."""
+    settled = []
+    for subscription in Subscription.objects.filter(account=rights.account, first_failed_at=None):
+        over_at = subscription.ended_at or subscription.cancel_at
+        if over_at is None and subscription.cancel_at_period_end:
+            over_at = subscription.current_period_end
+        if over_at is not None and over_at <= rights.now:
+            settled.append((subscription.billing_cycle_anchor, over_at))
+    return [
+        other
+        for other in others
+        if not any(
+            other.end <= over_at and other == periods.containing(now=other.start, per="month", anchor=anchor)
+            for anchor, over_at in settled
+        )
+    ]
 
 
 def _is_month(period: Period) -> bool:
