@@ -10,14 +10,24 @@ import structlog
 from django.db.models import F
 
 from accounts.models import Account
-from billing import alerts, books, clock, customers, duplicates, lease
+from billing import alerts, books, clock, customers, duplicates, lease, oversight
 from billing.lease import Held, LeaseLost
 from billing.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
 from billing.stripe import gateway, mirror, truth
 from billing.stripe.truth import Truth
 
-__all__ = ["Busy", "NothingToChange", "acting", "cancel", "cancel_now", "resume", "serve_owed", "sync"]
+__all__ = [
+    "Busy",
+    "NothingToChange",
+    "acting",
+    "ask_about_doubtful",
+    "cancel",
+    "cancel_now",
+    "resume",
+    "serve_owed",
+    "sync",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +79,23 @@ def serve_owed(*, limit: int = 50) -> int:
             log.exception("sync_failed", account=str(customer.pk))
         served += customers.row(customer.account).sync_served >= customer.sync_wanted
     return served
+
+
+def ask_about_doubtful(*, now: datetime, limit: int = 50) -> int:
+    """Ask Stripe about accounts whose time ran out without a word; what stays unclear is told to staff.
+
+    For the sweeper, `now` is wall time. Answers how many were looked at.
+    """
+    looked_at = 0
+    for doubted in oversight.doubtful(now=now)[:limit]:
+        account = doubted.account
+        try:
+            sync(account=account, reason="doubtful")
+        except Exception:  # one account's trouble must not keep staff from hearing of the others
+            log.exception("sync_failed", account=str(account.pk))
+            oversight.tell(account, now=clock.now(account))
+        looked_at += 1
+    return looked_at
 
 
 def cancel(*, account: Account) -> None:
@@ -158,6 +185,7 @@ def _serve(held: Held) -> None:
         failed = _mirror(said, held)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
+            oversight.tell(held.account, now=now)
             for explanation in failed:
                 _tell_of_mirror(explanation, account=held.account, now=now)
             Customer.objects.filter(pk=customer.pk).update(sync_served=wanted)

@@ -23,3 +23,9 @@ def deliver_effects() -> None:
 def sync_owed() -> None:
     """Sync the accounts whose request was left behind by a holder that died."""
     subscriptions.serve_owed()
+
+
+@shared_task
+def ask_about_doubtful() -> None:
+    """Ask Stripe about plans whose time ran out without a word, and tell staff what stays unclear."""
+    subscriptions.ask_about_doubtful(now=clock.wall())

@@ -22,6 +22,10 @@ app.conf.beat_schedule = {
     # Whatever no nudge announced: a broker that was away, a worker that died, a delay that is over.
     "Stripe's letters are read": {"task": "billing.tasks.read_letters", "schedule": 20.0},
     "accounts left in the middle of a sync are synced": {"task": "billing.tasks.sync_owed", "schedule": 60.0},
+    "plans that ran out without a word are asked about": {
+        "task": "billing.tasks.ask_about_doubtful",
+        "schedule": 3600.0,
+    },
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
     "metered units reach Stripe well before the invoice closes": {
         "task": "usage.tasks.deliver_meter_events",

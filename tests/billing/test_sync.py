@@ -405,6 +405,42 @@ def test_eight_syncs_at_once_while_stripe_changes_end_at_the_truth(kaboot, accou
     assert not Effect.objects.filter(kind="refund").exists()
 
 
+def test_a_renewal_that_stripe_never_made_is_told_to_staff_once(kaboot, account, alice):
+    bought = buy(kaboot, account, alice, prices()["month"])
+    ended = clock.now(account) - timedelta(days=4)
+    with kaboot.transaction():
+        stuck = kaboot.store.get("subscription", bought.stripe_subscription_id)
+        stuck["items"]["data"][0]["current_period_end"] = int(ended.timestamp())
+        kaboot.store.put("subscription", stuck)
+    Subscription.objects.update(current_period_end=ended)
+
+    assert subscriptions.ask_about_doubtful(now=clock.wall()) == 1
+    subscriptions.ask_about_doubtful(now=clock.wall())
+
+    assert level(account) == access.Level.FREE
+    alert = Alert.objects.get(kind="access_unclear")
+    assert (alert.account, alert.times_seen) == (account, 2)
+    assert "no renewal" in alert.message
+
+
+def test_while_stripe_is_away_staff_hear_of_an_unseen_renewal_all_the_same(
+    kaboot, account, alice, stripe_fails
+):
+    buy(kaboot, account, alice, prices()["month"])
+    Subscription.objects.update(current_period_end=clock.now(account) - timedelta(days=4))
+    stripe_fails(times=99)
+
+    subscriptions.ask_about_doubtful(now=clock.wall())
+
+    assert Alert.objects.get(kind="access_unclear").account == account
+
+
+def test_plans_that_run_as_they_should_are_not_asked_about(kaboot, account, alice):
+    buy(kaboot, account, alice, prices()["month"])
+
+    assert subscriptions.ask_about_doubtful(now=clock.wall()) == 0
+
+
 def one_off_invoice(customer: str, number: int) -> str:
     """Something sold by hand beside the subscription, waiting for payment."""
     draft = gateway.post(
