@@ -141,7 +141,7 @@ class Simulator:
                 values |= forms.decode(body)
             request = routing.Request(method, path, Params(values), headers, self.request_id or "", key)
             route, ids = found
-            coupon = legacy.modernise(request)
+            coupon = legacy.modernise(self, request)
             route.check(request)
             is_executing = True
             result = route.verb(self, request, *ids)

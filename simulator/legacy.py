@@ -12,15 +12,20 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 
-def modernise(request: Request) -> str | None:
+def modernise(sim: "Simulator", request: Request) -> str | None:
     """Rewrites what a current caller would say otherwise; returns a coupon to be put on the customer after,
     empty when the customer's discount is to end.
 
-    Until basil (2025-03-31) customers took `coupon`, until clover (2025-09-30) promotion codes did
-    (docs.stripe.com/changelog). The Stripe CLI's fixtures still do, and send no `Stripe-Version`.
+    Until basil (2025-03-31) customers took `coupon`, until clover (2025-09-30) promotion codes did, and
+    phases of schedules had `iterations` (docs.stripe.com/changelog). The Stripe CLI's fixtures still do, and
+    send no `Stripe-Version`.
     """
     values = request.params.values
-    if request.method != "POST" or "stripe-version" in request.headers or "coupon" not in values:
+    if request.method != "POST" or "stripe-version" in request.headers:
+        return None
+    if request.path.startswith("/v1/subscription_schedules"):
+        _durations(sim, request)
+    if "coupon" not in values:
         return None
     if request.path == "/v1/promotion_codes":
         values["promotion"] = {"type": "coupon", "coupon": values.pop("coupon")}
@@ -45,3 +50,20 @@ def put_on(sim: "Simulator", customer: Obj, coupon: str) -> Obj:
     discount = discounts.redeem(sim, coupon=coupon, promotion_code=None, customer=customer["id"])
     customer["discount"] = discount["id"]
     return sim.save(customer)
+
+
+def _durations(sim: "Simulator", request: Request) -> None:
+    """`iterations` of a phase: that many periods of its first price."""
+    for phase in request.params.each("phases"):
+        if "iterations" not in phase:
+            continue
+        times = phase.integer("iterations") or 1
+        first = next(iter(phase.each("items")), None)
+        price = sim.store.get("price", first.text("price")) if first else None
+        rhythm = (price or {}).get("recurring")
+        if rhythm:
+            del phase.values["iterations"]
+            phase.values["duration"] = {
+                "interval": rhythm["interval"],
+                "interval_count": str(rhythm["interval_count"] * times),
+            }
