@@ -295,6 +295,32 @@ def test_moving_to_another_time_zone_grants_no_extra_day(account: Account, gener
         generate(feature="queries", now=datetime(2026, 11, 21, 15, tzinfo=UTC))
 
 
+def test_a_refusal_names_the_day_of_the_accounts_own_calendar(account: Account, generate: Any) -> None:
+    account.timezone = "Asia/Tokyo"
+    account.save()
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)  # the evening of the 20th in Tokyo
+    generate(5, feature="queries", now=now)
+
+    with pytest.raises(metering.AllowanceExhausted, match=r"comes back on 21 November 2026; a bigger plan"):
+        generate(feature="queries", now=now)
+
+
+def test_nobody_on_the_biggest_plan_is_told_to_buy_a_bigger_one(account: Account, generate: Any) -> None:
+    subscribe(account, "pro", anchor=NOON - DAY)
+    generate(20, feature="documents")
+    generate(250)
+
+    with pytest.raises(
+        metering.AllowanceExhausted, match=r"left of 20\. The allowance comes back on 19 Decem"
+    ) as no:
+        generate(feature="documents")
+    with pytest.raises(metering.AllowanceExhausted, match="a bigger plan has more at once"):
+        generate()  # there is a plan without a limit
+
+    assert not no.value.is_more_sold
+    assert str(no.value).endswith("2026.")
+
+
 def test_a_failed_payment_ends_access_by_the_clock_alone(account: Account, generate: Any) -> None:
     subscribe(account, "pro", anchor=NOON - 40 * DAY, status="past_due", first_failed_at=NOON - DAY / 2)
     assert generate(20).limit == 250

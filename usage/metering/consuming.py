@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connection, transaction
@@ -21,6 +22,7 @@ from usage.metering.refusals import (
     InvalidUnits,
     UnknownFeature,
 )
+from usage.periods import Period
 
 MOST_UNITS = 1_000_000_000
 # A window to open, a plan changing meanwhile, the same key counting elsewhere: each asks for one more try.
@@ -94,7 +96,7 @@ def consume(
         raise CheckFailed(
             "The allowance could not be checked just now, so nothing was counted. Try again with the same key."
         ) from error
-    return _receipt(attempt, feature=feature, units=units)
+    return _receipt(attempt, account=account, feature=feature, units=units)
 
 
 def _check(units: int, idempotency_key: str) -> None:
@@ -155,26 +157,14 @@ def _attempt(ask: Ask) -> Attempt:
     return attempt
 
 
-def _receipt(attempt: Attempt, *, feature: str, units: int) -> Receipt:
+def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int) -> Receipt:
     if attempt.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before for another feature or number of units. Use a new key for a new act."
         )
     assert attempt.period_end is not None
     if attempt.outcome == "exhausted":
-        assert attempt.limit is not None
-        left = max(attempt.limit - attempt.used - attempt.reserved, 0)
-        raise AllowanceExhausted(
-            f"{units:,} asked for, {left:,} left of {attempt.limit:,}. "
-            f"The allowance comes back on {attempt.period_end:%-d %B %Y}; a bigger plan has more at once.",
-            feature=feature,
-            reason="allowance_exhausted",
-            used=attempt.used,
-            reserved=attempt.reserved,
-            limit=attempt.limit,
-            comes_back_at=attempt.period_end,
-            upgrade_url=windows.upgrade_url(),
-        )
+        raise _exhausted(attempt, account=account, feature=feature, units=units)
     assert attempt.record_id is not None
     return Receipt(
         record_id=attempt.record_id,
@@ -185,4 +175,26 @@ def _receipt(attempt: Attempt, *, feature: str, units: int) -> Receipt:
         remaining=None if attempt.limit is None else max(attempt.limit - attempt.used - attempt.reserved, 0),
         resets_at=attempt.period_end,
         replayed=attempt.outcome == "replayed",
+    )
+
+
+def _exhausted(attempt: Attempt, *, account: Account, feature: str, units: int) -> AllowanceExhausted:
+    assert attempt.limit is not None
+    assert attempt.period_start is not None
+    assert attempt.period_end is not None
+    left = max(attempt.limit - attempt.used - attempt.reserved, 0)
+    day = attempt.period_end.astimezone(ZoneInfo(account.timezone))
+    period = Period(attempt.period_start, attempt.period_end)
+    is_more_sold = windows.is_more_sold(feature, limit=attempt.limit, period=period)
+    return AllowanceExhausted(
+        f"{units:,} asked for, {left:,} left of {attempt.limit:,}. The allowance comes back on {day:%-d %B %Y}"
+        + ("; a bigger plan has more at once." if is_more_sold else "."),
+        feature=feature,
+        reason="allowance_exhausted",
+        used=attempt.used,
+        reserved=attempt.reserved,
+        limit=attempt.limit,
+        comes_back_at=attempt.period_end,
+        upgrade_url=windows.upgrade_url(),
+        is_more_sold=is_more_sold,
     )

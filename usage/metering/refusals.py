@@ -12,6 +12,7 @@ class Refused(Exception):
     used, limit    units in the current window; `limit` is 0 where nothing is granted
     comes_back_at  when the allowance comes back; None when waiting does not help
     upgrade_url    where more can be bought
+    is_more_sold   whether another plan gives more of it; else there is nothing to advise but waiting
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Refused(Exception):
         comes_back_at: datetime | None,
         upgrade_url: str,
         reserved: int = 0,
+        is_more_sold: bool = True,
     ) -> None:
         super().__init__(message)
         self.feature = feature
@@ -34,6 +36,7 @@ class Refused(Exception):
         self.reserved = reserved
         self.comes_back_at = comes_back_at
         self.upgrade_url = upgrade_url
+        self.is_more_sold = is_more_sold
 
     @property
     def remaining(self) -> int:

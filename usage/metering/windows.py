@@ -21,6 +21,9 @@ from usage.metering.refusals import FeatureNotIncluded, UnknownFeature
 from usage.models import UsageCounter, UsageRecord
 from usage.periods import Period
 
+# To compare a daily allowance with a monthly one; months have no one length.
+DAYS = {"day": 1, "week": 7, "month": 30}
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -213,3 +216,18 @@ def _open_at(account: Account, feature: str, now: datetime) -> models.QuerySet[U
 def upgrade_url() -> str:
     """Where more can be bought; absolute, for callers that have no page of ours open."""
     return f"{settings.BASE_URL}{reverse('billing:pricing')}"
+
+
+def is_more_sold(feature: str, *, limit: int, period: Period) -> bool:
+    """Whether a plan of the price list gives more of `feature` than `limit` units in such a period."""
+    days = (period.end - period.start) / timedelta(days=1)
+    rate = limit / min(DAYS.values(), key=lambda usual: abs(usual - days))
+    for plan in catalog.current().for_sale():
+        allowance = plan.allowances.get(feature)
+        if feature in plan.metered:
+            return True
+        if allowance is not None and (
+            allowance.quantity is None or allowance.quantity / DAYS[allowance.per] > rate
+        ):
+            return True
+    return False
