@@ -34,10 +34,12 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         _write_checkouts(truth, account=account, now=now)
         _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
+    # A clock may have been moved while we asked, and clocks only go forwards.
+    shown = max((at for at in (truth.clock_now, customer.clock_now) if at is not None), default=None)
     Customer.objects.filter(pk=customer.pk).update(
         synced_at=now,
         access_version=F("access_version") + (1 if changed else 0),
-        **({"clock_now": truth.clock_now} if truth.clock_now else {}),
+        clock_now=shown,
     )
 
 

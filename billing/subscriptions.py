@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -36,6 +37,8 @@ PATIENCE_SECONDS = 5.0
 # Requests that keep coming while a sync runs are served by it, but not for ever: the rest is left to the
 # sweeper.
 MOST_ROUNDS = 6
+# The sweeper stops here, well before Celery's soft time limit would stop it in the middle.
+SERVE_SECONDS = 45
 
 
 class NothingToChange(Exception):
@@ -68,11 +71,15 @@ def sync(*, account: Account, reason: str, wait_seconds: float = 0.0) -> bool:
 def serve_owed(*, limit: int = 50) -> int:
     """Sync accounts whose request was left behind by a holder that died or gave up; answers how many were served.
 
-    For the sweeper. An account in trouble does not stop the others: its error is logged, and it stays owed.
+    For the sweeper. An account in trouble does not stop the others: its error is logged, it stays owed, and as
+    the order is chance it does not always come first. After SERVE_SECONDS the rest waits for the next turn.
     """
+    started = time.monotonic()
     served = 0
     owed = Customer.objects.filter(sync_wanted__gt=F("sync_served")).select_related("account")
-    for customer in owed.order_by("synced_at")[:limit]:
+    for customer in owed.order_by("?"):
+        if served >= limit or time.monotonic() - started > SERVE_SECONDS:
+            break
         try:
             _serve_latecomers(customer.account)
         except Exception:  # a mistake of ours about one account must not keep the others from their plans

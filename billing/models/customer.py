@@ -45,7 +45,7 @@ class Customer(models.Model):
     # Raised whenever what the account may do could have changed (projection, grant): counters carry it as a stamp.
     access_version = models.BigIntegerField(default=0)
 
-    # The latest dispute's outcome: "" none, "open", "lost". A won dispute clears it.
+    # The gravest of its disputes: "" none or won, "open", "lost".
     dispute_state = models.CharField(max_length=8, blank=True)
     # Set by staff: no access beyond reading and exporting one's own data.
     suspended_at = models.DateTimeField(null=True, blank=True)

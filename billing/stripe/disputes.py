@@ -1,5 +1,4 @@
-"""What a dispute does to an account: the latest is noted on the customer's row, and access decides from
-there."""
+"""What disputes do to an account: the gravest is noted on the customer's row, and access decides from there."""
 
 from __future__ import annotations
 
@@ -28,13 +27,13 @@ def find(dispute_id: str) -> tuple[dict[str, Any], str]:
 
 
 def follow(account: Account, customer_id: str) -> None:
-    """Write the state of the latest dispute on the account's row. Raises lease.LeaseTaken, lease.LeaseLost.
+    """Write the gravest state of the customer's disputes on the account's row. Raises LeaseTaken, LeaseLost.
 
-    The latest by its own date, whichever letter came last: a late letter about an old dispute changes
-    nothing.
+    All are asked for anew, so it does not matter which letter came last; and one that was won, or a mere
+    inquiry, does not make another that was lost undone.
     """
     with lease.hold(account=account, purpose="dispute") as held:
-        state = _latest_state(customer_id)
+        state = _gravest_state(customer_id)
         with held.committing() as customer:
             if customer.dispute_state != state:
                 Customer.objects.filter(pk=customer.pk).update(
@@ -42,13 +41,12 @@ def follow(account: Account, customer_id: str) -> None:
                 )
 
 
-def _latest_state(customer_id: str) -> str:
+def _gravest_state(customer_id: str) -> str:
     charges = gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
-    disputes = [
-        dispute
+    states = {
+        STATES.get(dispute["status"], "")
         for charge in charges
         if charge["disputed"]
         for dispute in gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
-    ]
-    latest = max(disputes, key=lambda dispute: (dispute["created"], dispute["id"]), default=None)
-    return STATES.get(latest["status"], "") if latest else ""
+    }
+    return next((state for state in ("lost", "open") if state in states), "")

@@ -22,6 +22,7 @@ MEANINGS = {
     "charge.": Meaning.SYNC,
     "charge.dispute.": Meaning.DISPUTE,
     "payment_method.": Meaning.SYNC,
+    "refund.": Meaning.SYNC,
     "subscription_schedule.": Meaning.SYNC,
     "test_helpers.test_clock.": Meaning.CLOCK,
     "v1.billing.meter.error_report_triggered": Meaning.METER_ERROR,

@@ -23,6 +23,18 @@ log = structlog.get_logger(__name__)
 # A letter may overtake our own commit of the customer it is about; after this long it was never ours.
 UNKNOWN_CUSTOMER_PATIENCE = timedelta(hours=1)
 
+ANSWER_IT = "Answer it in the Stripe Dashboard before it is due, and do not refund it."
+# By Stripe's word for where it stands: https://docs.stripe.com/api/disputes/object#dispute_object-status
+DISPUTE_WORDS = {
+    "under_review": "It was answered; the bank decides. Do not refund it.",
+    "warning_under_review": "The inquiry was answered; the bank decides.",
+    "won": "It was won, the money is back and nothing is left to do.",
+    "lost": "It was lost, the money is gone and the account is blocked. Its subscription goes on: cancel it at "
+    "Stripe if that is the end of it.",
+    "warning_closed": "The inquiry is closed and nothing is left to do.",
+    "prevented": "It was settled before it became a dispute; nothing is left to do.",
+}
+
 
 def groups(letters: Sequence[WebhookEvent]) -> Iterator[list[WebhookEvent]]:
     """The letters as they can be read together: all that only ask to look at one customer again, the others
@@ -144,7 +156,7 @@ def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
         key=f"dispute:{dispute['id']}:{dispute['status']}",
         kind="dispute",
         message=f"The payment {dispute['charge']['id']} is disputed ({dispute['reason']}, now: "
-        f"{dispute['status']}). Answer it in the Stripe Dashboard before it is due, and do not refund it.",
+        f"{dispute['status']}). {DISPUTE_WORDS.get(dispute['status'], ANSWER_IT)}",
         account=account,
         now=now,
     )

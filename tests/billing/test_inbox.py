@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import lease
-from billing.models import Alert, Customer, Subscription, WebhookEvent
+from billing.models import Alert, Customer, Payment, Subscription, WebhookEvent
 from billing.stripe import inbox, outcomes
 from simulator import front_door
 from simulator.failures import Failure
@@ -330,6 +330,53 @@ def test_a_dispute_that_was_won_is_forgotten(simulator, account, settle):
     settle()
 
     assert Customer.objects.get(account=account).dispute_state == ""
+
+
+def test_a_dispute_that_was_lost_is_not_undone_by_another_that_was_won(simulator, account, settle):
+    buy(account, "hybrid_pro_month", card="pm_card_createDispute")
+    settle()
+    at_stripe().v1.disputes.close(at_stripe().v1.disputes.list().data[0].id)
+    at_stripe().v1.payment_intents.create(
+        {
+            "amount": 500,
+            "currency": "usd",
+            "customer": Customer.objects.get(account=account).stripe_customer_id,
+            "payment_method": "pm_card_createDispute",
+            "payment_method_types": ["card"],
+            "confirm": True,
+        }
+    )
+    settle()
+    [later] = [dispute for dispute in at_stripe().v1.disputes.list().data if dispute.status != "lost"]
+    at_stripe().v1.disputes.update(later.id, {"evidence": {"uncategorized_text": "winning_evidence"}})
+    settle()
+
+    assert Customer.objects.get(account=account).dispute_state == "lost"
+
+
+def test_staff_are_not_asked_to_answer_a_dispute_that_is_decided(simulator, account, settle):
+    buy(account, "hybrid_pro_month", card="pm_card_createDispute")
+    settle()
+    assert "Answer it" in Alert.objects.get(kind="dispute").message
+
+    at_stripe().v1.disputes.close(at_stripe().v1.disputes.list().data[0].id)
+    settle()
+
+    decided = Alert.objects.get(key__endswith=":lost")
+    assert "Answer it" not in decided.message
+    assert "cancel it" in decided.message
+
+
+def test_a_refund_that_failed_is_looked_at(simulator, account, settle):
+    buy(account, "hybrid_pro_month")
+    settle()
+    payment = Payment.objects.get(account=account)
+    refund = {"id": "re_1", "object": "refund", "charge": payment.stripe_charge_id}
+
+    post(letter("refund.failed", about=refund))
+    drain()
+
+    assert WebhookEvent.objects.get(type="refund.failed").state == "processed"
 
 
 def test_usage_that_stripe_could_not_count_is_told_to_staff(simulator):

@@ -441,6 +441,31 @@ def test_plans_that_run_as_they_should_are_not_asked_about(kaboot, account, alic
     assert subscriptions.ask_about_doubtful(now=clock.wall()) == 0
 
 
+def test_accounts_in_trouble_do_not_keep_the_others_from_their_plans(
+    kaboot, account, alice, charlie, stripe_fails
+):
+    buy(kaboot, charlie.personal_account, charlie, prices()["month"])
+    buy(kaboot, account, alice, prices()["month"])
+    troubled = Customer.objects.get(account=charlie.personal_account)
+    Customer.objects.update(sync_wanted=100)
+    stripe_fails(method="GET", path=f"/v1/customers/{troubled.stripe_customer_id}", status=500, times=99)
+
+    assert subscriptions.serve_owed(limit=1) == 1
+
+    row = Customer.objects.get(account=account)
+    assert row.sync_served == row.sync_wanted
+
+
+def test_a_clock_moved_while_a_sync_asked_is_not_turned_back(kaboot, account, alice):
+    buy(kaboot, account, alice, prices()["month"])
+    moved = clock.now(account) + timedelta(days=3)
+    Customer.objects.filter(pk=account.pk).update(clock_now=moved)  # by somebody else, in between
+
+    sync(account)
+
+    assert clock.now(account) == moved
+
+
 def one_off_invoice(customer: str, number: int) -> str:
     """Something sold by hand beside the subscription, waiting for payment."""
     draft = gateway.post(

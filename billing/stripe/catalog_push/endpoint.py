@@ -39,6 +39,9 @@ EVENTS = [
     "invoice.voided",
     "payment_method.attached",
     "payment_method.detached",
+    "refund.created",
+    "refund.failed",
+    "refund.updated",
 ]
 
 # Stripe's word that it could not count what was reported comes as thin events only, and those go to event
