@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 INCOMPLETE_SECONDS = 23 * 3600
 TRIAL_NOTICE = 3 * periods.DAY
 UPCOMING_NOTICE = 7 * periods.DAY
+DUE_NOTICE = 3 * periods.DAY
 _RENEWS = ("active", "past_due", "unpaid", "trialing")
 
 
@@ -170,7 +171,7 @@ def invoice_when(sim: "Simulator", invoice: Obj) -> int | None:
     if invoice["status"] == "draft":
         moment = invoice["automatically_finalizes_at"] if invoice["auto_advance"] else None
     elif invoice["status"] == "open" and invoice["collection_method"] == "send_invoice":
-        moment = invoice["due_date"] if not invoice["_"].get("told_overdue") else None
+        moment = _due_soon(invoice) or (invoice["due_date"] if not invoice["_"].get("told_overdue") else None)
     elif invoice["status"] == "open" and invoice["_"]["attempts"]:
         moment = invoice["next_payment_attempt"] if invoice["auto_advance"] else None
     else:
@@ -179,9 +180,14 @@ def invoice_when(sim: "Simulator", invoice: Obj) -> int | None:
 
 
 def invoice_act(sim: "Simulator", invoice: Obj) -> None:
-    """Finalizes a draft and collects, retries a failed payment, or notes that a sent invoice is overdue."""
+    """Finalizes a draft and collects, retries a failed payment, or says that a sent invoice is due or overdue."""
     if invoice["status"] == "open" and invoice["collection_method"] == "send_invoice":
-        _overdue(sim, invoice)
+        if _due_soon(invoice) is not None:
+            invoice["_"]["told_due_soon"] = True
+            sim.save(invoice)
+            events.emit(sim, "invoice.will_be_due", invoice)
+        else:
+            _overdue(sim, invoice)
         return
     if invoice["status"] == "draft":
         subscription = invoicing.subscription_of(sim, invoice)
@@ -191,6 +197,14 @@ def invoice_act(sim: "Simulator", invoice: Obj) -> None:
             invoicing.void(sim, invoice, "void" if pause["behavior"] == "void" else "uncollectible")
     if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically":
         collection.attempt(sim, invoice)
+
+
+def _due_soon(invoice: Obj) -> int | None:
+    """When to say that a sent invoice will be due; never for one that was due sooner than that anyway."""
+    if invoice["_"].get("told_due_soon") or invoice["due_date"] is None:
+        return None
+    moment = int(invoice["due_date"]) - DUE_NOTICE
+    return moment if moment > invoice["created"] else None
 
 
 def _overdue(sim: "Simulator", invoice: Obj) -> None:
