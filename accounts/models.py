@@ -49,6 +49,13 @@ class AccountQuerySet(models.QuerySet["Account"]):
         """The accounts this person may act for."""
         return self.filter(members__user=user).distinct()
 
+    def by_id_alone(self, account_id: uuid.UUID) -> Account:
+        """The account as far as its id tells, without a query.
+
+        Whoever needs more of it reads it then, or learns that there is none (Account.DoesNotExist).
+        """
+        return self.model.from_db(self.db, ["id"], [account_id])
+
 
 class Account(models.Model):
     """The billed party: a person alone or an organization. Everything bought or used belongs to one."""

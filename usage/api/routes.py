@@ -10,6 +10,7 @@ from django.urls import reverse
 from ninja import Header, NinjaAPI, Query
 from ninja.openapi.schema import OpenAPISchema
 
+from accounts.models import Account
 from billing import catalog, clock, entitlements
 from billing.catalog import Plan
 from usage import metering
@@ -83,15 +84,19 @@ def consume(
     established; do not let the act happen, and ask again with the same key.
     """
     caller = _caller(request)
-    receipt = metering.consume(
-        account=(account := caller.acts_for(body.account)),
-        feature=body.feature,
-        units=body.units,
-        idempotency_key=_one_key(body.idempotency_key, idempotency_key),
-        now=clock.wall(),
-        user=caller.user,
-        api_key=caller.key,
-    )
+    account = caller.counts_for(body.account)
+    try:
+        receipt = metering.consume(
+            account=account,
+            feature=body.feature,
+            units=body.units,
+            idempotency_key=_one_key(body.idempotency_key, idempotency_key),
+            now=clock.wall(),
+            user=caller.user,
+            api_key=caller.key,
+        )
+    except Account.DoesNotExist:
+        problems.not_found("There is no such account.")
     if receipt.limit is not None:
         response["X-Quota-Limit"] = str(receipt.limit)
         response["X-Quota-Remaining"] = str(receipt.remaining)

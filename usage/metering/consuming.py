@@ -60,6 +60,7 @@ def consume(
     """Count `units` of `feature` against what `account` is granted, all of them or none.
 
     idempotency_key  names the act, unique per account: the same act sent again is counted once and answered alike
+    account          known by its id alone (`by_id_alone`) is enough; then it may raise Account.DoesNotExist
     now              everybody's time; an account on a Stripe test clock is counted in its clock's time instead
     user, api_key    who acted; a user must be a member of the account who may use (guests read only)
 
@@ -134,6 +135,8 @@ def _attempt_until_clear(account: Account, ask: Ask) -> Attempt:
             continue
         if attempt.outcome != "stale":
             return attempt
+        if missing := account.get_deferred_fields():
+            account.refresh_from_db(fields=missing)
         try:
             windows.open_counter(account, ask.feature, now=attempt.seen_at)
         except IntegrityError:
