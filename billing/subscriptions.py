@@ -11,7 +11,7 @@ import structlog
 from django.db.models import F
 
 from accounts.models import Account
-from billing import alerts, books, clock, customers, duplicates, lease, oversight
+from billing import alerts, books, clock, customers, duplicates, lease, money_back, oversight, trials
 from billing.lease import Held, LeaseLost
 from billing.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
@@ -202,7 +202,7 @@ def _serve(held: Held) -> None:
 
 
 def _ask(held: Held) -> Truth:
-    """The truth, after what must not be in it (a second live subscription) has been ended."""
+    """The truth, after what must not be in it (a second subscription, one given back in full) has been ended."""
     account = held.account
     intents = CheckoutIntent.objects.filter(account=account, state=CheckoutIntent.State.OPEN)
     sessions = [name for name in intents.values_list("stripe_session_id", flat=True) if name]
@@ -212,7 +212,11 @@ def _ask(held: Held) -> Truth:
     for _ in range(3):
         said = truth.fetch(held.customer, open_sessions=sessions, open_invoices=invoices, between=held.renew)
         now = said.clock_now or clock.now(account)
-        if not duplicates.resolve(said, account=account, held=held, now=now):
+        if duplicates.resolve(said, account=account, held=held, now=now):
+            continue
+        if money_back.follow(said, account=account, held=held, now=now):
+            continue
+        if not trials.end_second(said, account=account, held=held, now=now):
             return said
     return said
 

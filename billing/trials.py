@@ -1,19 +1,24 @@
-"""One trial per person: by account and by mail address without its disguises; staff hear of a card seen twice."""
+"""One trial per person: by account and by proven mail address without its disguises; a card seen twice is told."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.models import Account, Member, User
-from billing import alerts, catalog
+from billing import alerts, catalog, effects
 from billing.catalog import Plan
-from billing.models import CheckoutIntent, TrialRedemption
-from billing.stripe import shapes
+from billing.models import CheckoutIntent, Effect, TrialRedemption
+from billing.stripe import gateway, shapes
 from billing.stripe.truth import Truth
+
+if TYPE_CHECKING:
+    from billing.lease import Held
 
 SALT = "tallyhouse.trial"
 # Mailboxes where dots in the name are ignored (https://support.google.com/mail/answer/7436150).
@@ -70,7 +75,8 @@ def note(truth: Truth, *, account: Account, now: datetime) -> None:
     if not on_trial:
         return
     assert truth.customer is not None
-    emails = [account.email, *_owner_emails(account), *_buyer_emails(account)]
+    owners = User.objects.filter(memberships__account=account, memberships__role=Member.Role.OWNER)
+    emails = _proven_emails({*owners.values_list("pk", flat=True), *_buyers(account)})
     for subscription in on_trial:
         # A card that came after the trial had none.
         is_running = subscription["status"] == "trialing"
@@ -85,6 +91,54 @@ def note(truth: Truth, *, account: Account, now: datetime) -> None:
         )
 
 
+def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool:
+    """End a trial whose buyer has had one with another account: both tills were open before either was used.
+
+    The first payment is taken then, as without a trial. Once per subscription: a trial that staff give after it
+    stays. Answers True when one was ended: then ask anew. Raises LeaseLost and the gateway's errors.
+    """
+    running = [sub["id"] for sub in truth.live() if sub["status"] == "trialing"]
+    if not running or TrialRedemption.Kind.EMAIL not in _counted() or not _had_one_elsewhere(account):
+        return False
+    owed = [name for name in running if not Effect.objects.filter(key=f"second_trial:{name}").exists()]
+    for name in owed:
+        held.renew()
+        became = _end_trial(name)
+        with held.saving():
+            key = f"second_trial:{name}"
+            effects.once(key=key, kind="second_trial", account=account, now=now, detail={"became": became})
+            alerts.raise_alert(
+                key=key,
+                kind="second_trial",
+                message=f"{account} began a trial although its buyer has had one with another account. {became}",
+                account=account,
+                now=now,
+            )
+    return bool(owed)
+
+
+def _end_trial(subscription_id: str) -> str:
+    """https://docs.stripe.com/billing/subscriptions/trials"""
+    try:
+        gateway.post(
+            f"/v1/subscriptions/{subscription_id}",
+            {"trial_end": "now"},
+            idempotency_key=f"second_trial:{subscription_id}",
+        )
+    except (gateway.InvalidRequest, gateway.CardDeclined) as refusal:
+        return f"Ending {subscription_id}'s trial was refused: {refusal} End it by hand at Stripe."
+    return f"The trial of {subscription_id} was ended and the first payment asked for."
+
+
+def _had_one_elsewhere(account: Account) -> bool:
+    digests = [
+        digest
+        for email in _proven_emails(_buyers(account))
+        for digest in _all_digests(TrialRedemption.Kind.EMAIL, normalized(email))
+    ]
+    return TrialRedemption.objects.filter(identity_digest__in=digests).exclude(account=account).exists()
+
+
 def normalized(email: str) -> str:
     """The mailbox behind an address: without case, without `+anything`, and for Gmail without dots."""
     name, _, domain = email.strip().lower().rpartition("@")
@@ -95,7 +149,7 @@ def normalized(email: str) -> str:
 
 
 def _identities(account: Account, user: User) -> list[tuple[TrialRedemption.Kind, str]]:
-    emails = dict.fromkeys(normalized(email) for email in (user.email, account.email) if email)
+    emails = dict.fromkeys(normalized(email) for email in _proven_emails([user.pk]))
     return [
         (TrialRedemption.Kind.ACCOUNT, str(account.pk)),
         *((TrialRedemption.Kind.EMAIL, email) for email in emails),
@@ -106,15 +160,23 @@ def _counted() -> tuple[str, ...]:
     return catalog.current().trial_identity
 
 
-def _owner_emails(account: Account) -> list[str]:
-    owners = account.members.filter(role=Member.Role.OWNER)
-    return list(owners.values_list("user__email", flat=True))
+def _buyers(account: Account) -> set[int]:
+    """Who went to the till for a trial; they need not own the account, and one who turned back is not meant."""
+    intents = CheckoutIntent.objects.filter(
+        account=account,
+        trial_days__gt=0,
+        started_by__isnull=False,
+        state__in=[CheckoutIntent.State.OPEN, CheckoutIntent.State.COMPLETE],
+    )
+    return {pk for pk in intents.values_list("started_by", flat=True) if pk is not None}
 
 
-def _buyer_emails(account: Account) -> list[str]:
-    """Of those who went to the till, who need not own the account."""
-    intents = CheckoutIntent.objects.filter(account=account, trial_days__gt=0, started_by__isnull=False)
-    return list(intents.values_list("started_by__email", flat=True).distinct())
+def _proven_emails(people: Iterable[int]) -> list[str]:
+    """Addresses these people have shown to be theirs. An account's billing address is anybody's word, and would
+    let one person use up another's trial.
+    """
+    proven = EmailAddress.objects.filter(user__in=list(people), verified=True)
+    return list(proven.values_list("email", flat=True))
 
 
 def _is_redeemed(kind: str, value: str) -> bool:

@@ -3,11 +3,11 @@
 import pytest
 
 from accounts.models import Member
-from billing import catalog, subscriptions, trials
-from billing.models import Alert, Subscription, TrialRedemption
+from billing import catalog, checkout, subscriptions, trials
+from billing.models import Alert, Payment, Subscription, TrialRedemption
 from billing.stripe import gateway
 from tests import factories
-from tests.billing.shopping import buy
+from tests.billing.shopping import buy, go_to_the_till, pay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +64,31 @@ def test_a_colleague_who_only_uses_it_still_has_theirs(shop, account, alice, bob
     buy(shop, account, alice, "hybrid_team_month", 2)
 
     assert days(bob.personal_account, bob) == 14
+
+
+def test_two_tills_opened_before_either_is_paid_are_one_trial(shop, account, alice):
+    mine = alice.personal_account
+    first = go_to_the_till(mine, alice, "hybrid_pro_month")
+    second = go_to_the_till(account, alice, "hybrid_team_month", 2)
+    assert (first.trial_days, second.trial_days) == (14, 14)
+
+    for intent in (first, second):
+        pay(shop, intent)
+        checkout.complete(account=intent.account, session_id=intent.stripe_session_id)
+    subscriptions.sync(account=mine, reason="test")
+
+    assert Subscription.objects.get(account=mine).status == "trialing"
+    assert Subscription.objects.get(account=account).status == "active"
+    assert Payment.objects.get(account=account, amount_paid__gt=0).status == "paid"
+    assert Alert.objects.get(kind="second_trial").account == account
+
+
+def test_nobody_uses_up_a_strangers_trial_by_typing_their_address(shop, account, alice, charlie):
+    account.billing_email = charlie.email
+    account.save()
+    buy(shop, account, alice, "hybrid_team_month", 2)
+
+    assert days(charlie.personal_account, charlie) == 14
 
 
 def test_a_trial_given_at_stripe_counts_as_well(shop, alice):
