@@ -157,7 +157,10 @@ def _post(door: FrontDoor) -> str:
             esc(d.state),
             str(d.attempts),
             esc(d.last_error or d.last_status),
-            _button("resend", "Send again", event=d.event["id"]),
+            # After a reset the letter may be remembered, its event not.
+            _button("resend", "Send again", event=d.event["id"])
+            if door.simulator.store.get("event", d.event["id"])
+            else "",
         ]
         for d in post.rows()[:SHOWN]
     ]
