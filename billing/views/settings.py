@@ -115,7 +115,8 @@ def end_now(request: AccountRequest) -> HttpResponse:
     try:
         if _is_all_use_at_stripe(account):
             subscriptions.cancel_now(account=account)
-            messages.success(request, "Your plan is over. You can choose another one at once.")
+            another = "" if rights.is_blocked else " You can choose another one at once."
+            messages.success(request, f"Your plan is over.{another}")
         else:
             messages.error(request, UNREACHABLE)
     except subscriptions.NothingToChange:

@@ -344,7 +344,7 @@ def test_on_hold_the_charge_that_goes_on_is_shown_and_the_plan_can_be_canceled(
     on_hold(account)
 
     page = text(as_alice.get("/billing/"))
-    assert "$57.00 on" in page
+    assert "Your subscription to Team goes on meanwhile: $57.00 on" in page
     assert "Nothing is charged" not in page
     assert "Choose a plan" not in page
 
