@@ -48,5 +48,6 @@ def doubtful(*, now: datetime) -> QuerySet[Subscription]:
             | ~Q(status__in=access.KNOWN)
         )
         .select_related("account")
-        .order_by("synced_at")
+        # By chance, so that accounts which cannot be synced do not always come first.
+        .order_by("?")
     )

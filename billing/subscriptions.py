@@ -77,7 +77,7 @@ def serve_owed(*, limit: int = 50) -> int:
     started = time.monotonic()
     served = 0
     owed = Customer.objects.filter(sync_wanted__gt=F("sync_served")).select_related("account")
-    for customer in owed.order_by("?"):
+    for customer in owed.order_by("?")[: 20 * limit]:
         if served >= limit or time.monotonic() - started > SERVE_SECONDS:
             break
         try:
@@ -91,10 +91,13 @@ def serve_owed(*, limit: int = 50) -> int:
 def ask_about_doubtful(*, now: datetime, limit: int = 50) -> int:
     """Ask Stripe about accounts whose time ran out without a word; what stays unclear is told to staff.
 
-    For the sweeper, `now` is wall time. Answers how many were looked at.
+    For the sweeper, `now` is wall time. Answers how many were looked at before SERVE_SECONDS were over.
     """
+    started = time.monotonic()
     looked_at = 0
     for doubted in oversight.doubtful(now=now)[:limit]:
+        if time.monotonic() - started > SERVE_SECONDS:
+            break
         account = doubted.account
         try:
             sync(account=account, reason="doubtful")
