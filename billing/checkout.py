@@ -266,7 +266,9 @@ def _stripe_price_ids(account: Account, plan: Plan, price: Price, *, now: dateti
     """Ids at Stripe by lookup key: of the chosen price and of what the plan charges by the unit beside."""
     wanted = [price.lookup_key, *(metered.lookup_key for metered in _metered_beside(plan, price))]
     found = gateway.pages("/v1/prices", {"lookup_keys": wanted, "active": True}, at_most=len(wanted))
-    ids = {entry["lookup_key"]: entry["id"] for entry in found}
+    listed = {entry["lookup_key"]: entry for entry in found}
+    _check_amounts(plan, (price, *_metered_beside(plan, price)), listed)
+    ids = {key: entry["id"] for key, entry in listed.items()}
     missing = [key for key in wanted if key not in ids]
     if missing:
         alerts.raise_alert(
@@ -279,6 +281,19 @@ def _stripe_price_ids(account: Account, plan: Plan, price: Price, *, now: dateti
         )
         raise NotForSale(f"{plan.name} cannot be bought just now. Try again later; nothing was charged.")
     return ids
+
+
+def _check_amounts(plan: Plan, prices: tuple[Price, ...], listed: dict[str, dict[str, Any]]) -> None:
+    """The page the customer comes from and the one that charges must name one price. They differ between a push of a
+    new price list and the restart that loads it.
+    """
+    for price in prices:
+        entry = listed.get(price.lookup_key)
+        if entry is not None and entry.get("unit_amount") not in (None, price.amount):
+            raise NotForSale(
+                f"The price of {plan.name} is being changed just now. Look at the price list again in a few "
+                "minutes; nothing was charged."
+            )
 
 
 def _metered_beside(plan: Plan, price: Price) -> list[Price]:

@@ -176,7 +176,8 @@ def _tag(plan: Plan, interval: Interval, viewer: Viewer) -> Tag | None:
         return None
     seats = _first_seats(plan, viewer) if price.per_seat else 1
     sum_text = money.text(price.amount * seats, price.currency)
-    charge = f"{sum_text} for {seats} seats" if seats > 1 else sum_text
+    # The sum of a number of seats stands beside their picker, which keeps it right while the number changes.
+    charge = "" if price.per_seat else f", {sum_text},"
     return Tag(
         price=price,
         amount=money.text(price.amount, price.currency, short=True),
@@ -231,7 +232,7 @@ def _trial(plan: Plan, charge: str, viewer: Viewer) -> str:
         return ""
     first = viewer.now + timedelta(days=days)
     day = f"{first:%-d %B %Y}"
-    return f"Free for {days} days. The first charge, {charge}, comes on {day}; cancel before and pay nothing."
+    return f"Free for {days} days. The first charge{charge} comes on {day}; cancel before and pay nothing."
 
 
 def _renewal(price: Price) -> str:

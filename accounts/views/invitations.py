@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import members
 from accounts.middleware import SESSION_KEY
 from accounts.models import User
+from billing import seats
 
 
 @never_cache
@@ -32,10 +33,17 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
 @require_POST
 @login_required
 def accept(request: HttpRequest, token: str) -> HttpResponse:
+    now = timezone.now()
     try:
-        member = members.accept(token=token, user=cast("User", request.user), now=timezone.now())
+        account = members.find_invitation(token=token, now=now).account
+        # The invitation holds its seat already; there is none when seats were given back meanwhile.
+        with seats.room_for(account, people=0, now=now):
+            member = members.accept(token=token, user=cast("User", request.user), now=now)
     except members.InvitationClosed:
         return _closed(request)
+    except seats.SeatLimitReached:
+        messages.error(request, "There is no free seat any more. Ask whoever invited you to make room.")
+        return redirect("accounts:invitation", token=token)
     except members.WrongAddress:
         invitation = members.find_invitation(token=token, now=timezone.now())
         context = {"invitation": invitation, "token": token, "wrong_address": True}

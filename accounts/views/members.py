@@ -17,6 +17,7 @@ from accounts.decorators import account_required, billing_admin_required
 from accounts.forms import InviteForm, RoleForm
 from accounts.models import Account, Invitation, Member
 from accounts.requests import AccountRequest
+from billing import seats
 
 LAST_OWNER = "An account needs an owner. Make somebody else owner first."
 
@@ -34,17 +35,21 @@ def invite(request: AccountRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form)
     try:
-        invitation, token = members.invite(
-            account=request.account,
-            email=form.cleaned_data["email"],
-            role=form.cleaned_data["role"],
-            by=request.member,
-            now=timezone.now(),
-        )
+        role, now = form.cleaned_data["role"], timezone.now()
+        with seats.room_for(request.account, people=_seats_of(role), now=now):
+            invitation, token = members.invite(
+                account=request.account,
+                email=form.cleaned_data["email"],
+                role=role,
+                by=request.member,
+                now=now,
+            )
+    except seats.SeatLimitReached as full:
+        form.add_error(None, str(full))
     except members.AlreadyMember:
         form.add_error("email", "This person is a member already.")
     except members.AlreadyInvited:
-        form.add_error("email", "This address is invited already. Send the letter again from the list below.")
+        form.add_error("email", "This address is invited already. Send the letter again from the list above.")
     except members.TooManyInvitations:
         form.add_error(
             None, f"{members.INVITATIONS_PER_HOUR} invitations in an hour is the most. Try again later."
@@ -66,8 +71,14 @@ def invite(request: AccountRequest) -> HttpResponse:
 @billing_admin_required
 def resend(request: AccountRequest, pk: int) -> HttpResponse:
     invitation = get_object_or_404(Invitation, pk=pk, account=request.account)
+    now = timezone.now()
+    # An invitation that ran out gave its seat back.
+    people = 0 if invitation.is_open(now) else _seats_of(invitation.role)
     try:
-        invitation, token = members.resend(invitation=invitation, by=request.member, now=timezone.now())
+        with seats.room_for(request.account, people=people, now=now):
+            invitation, token = members.resend(invitation=invitation, by=request.member, now=now)
+    except seats.SeatLimitReached as full:
+        messages.error(request, str(full))
     except members.InvitationClosed:
         messages.error(request, "This invitation was used or withdrawn. Invite the address again.")
     except members.TooManyInvitations:
@@ -103,8 +114,16 @@ def change_role(request: AccountRequest, pk: int) -> HttpResponse:
     form = RoleForm(request.POST, by=request.member)
     if not form.is_valid():
         raise PermissionDenied
+    role = form.cleaned_data["role"]
+    more = _seats_of(role) - _seats_of(member.role)
     try:
-        member = members.change_role(member=member, role=form.cleaned_data["role"], by=request.member)
+        if more > 0:
+            with seats.room_for(request.account, people=more, now=timezone.now()):
+                member = members.change_role(member=member, role=role, by=request.member)
+        else:
+            member = members.change_role(member=member, role=role, by=request.member)
+    except seats.SeatLimitReached as full:
+        messages.error(request, str(full))
     except members.LastOwner:
         messages.error(request, LAST_OWNER)
     except (members.NotAllowed, members.PersonalAccount) as error:
@@ -136,6 +155,10 @@ def remove(request: AccountRequest, pk: int) -> HttpResponse:
     return redirect("accounts:members")
 
 
+def _seats_of(role: str) -> int:
+    return 0 if role == Member.Role.GUEST else 1
+
+
 def _post(request: AccountRequest, invitation: Invitation, token: str) -> None:
     try:
         letters.send_invitation(invitation=invitation, token=token)
@@ -156,6 +179,8 @@ def _page(request: AccountRequest, form: InviteForm) -> HttpResponse:
     )
     context = {
         "form": form,
+        "seats_sold": seats.sold(request.account),
+        "seats_taken": seats.taken(request.account, now=now),
         "is_personal": request.account.kind == Account.Kind.PERSONAL,
         "people": [(person, person.role in mine and len(mine) > 0) for person in people],
         "roles": [(role.value, role.label) for role in reversed(mine)],

@@ -32,11 +32,15 @@ def overview(request: AccountRequest) -> HttpResponse:
     account = request.account
     rights = rights_of_request.of(request)
     subscription = rights.subscription
+    ended = _ended(account) if subscription is None else None
     return render(
         request,
         "billing/settings.html",
         {
             "rights": rights,
+            "ended": ended,
+            "ended_plan": catalog.current().plans.get(ended.plan_key) if ended else None,
+            "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,
             "price": catalog.current().find_price(subscription.price_lookup_key) if subscription else None,
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
@@ -51,6 +55,19 @@ def overview(request: AccountRequest) -> HttpResponse:
             else (),
         },
     )
+
+
+def _ended(account: Account) -> Subscription | None:
+    """The last subscription that is over, so that the page can say why nothing is left of it."""
+    over = Subscription.objects.filter(account=account, is_live=False, ended_at__isnull=False)
+    return over.exclude(status="incomplete_expired").order_by("-ended_at").first()
+
+
+def _owes(subscription: Subscription) -> bool:
+    unpaid = Payment.objects.filter(
+        stripe_subscription_id=subscription.stripe_subscription_id, status__in=["open", "uncollectible"]
+    )
+    return unpaid.filter(amount_due__gt=0).exists()
 
 
 @require_http_methods(["GET", "POST"])

@@ -120,7 +120,10 @@ class Household:
                 continue  # it and its children are gone
 
     def _tail(self, name: str) -> str:
-        lines = (self.logs / f"{name}.log").read_text(errors="replace").splitlines()
+        log = self.logs / f"{name}.log"
+        if not log.exists():
+            return f"    (its log {log} is gone: was var deleted while it ran? Start ./run again.)"
+        lines = log.read_text(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-LAST_LINES:]) or "    (it said nothing)"
 
 

@@ -511,3 +511,17 @@ def test_a_renewal_stripe_never_told_us_about_is_not_an_open_invoice(shop, accou
     assert "Stripe has not told us yet what comes next." in page
     assert "Being checked" in page
     assert "An invoice is open" not in page
+
+
+def test_a_plan_that_ended_for_want_of_payment_says_so_and_what_paying_does(shop, account, alice, as_alice):
+    buy(shop, account, alice, "hybrid_payg_tokens")
+    fail_the_renewal(shop, account, alice)
+
+    let_pass(account, clock.now(account) + timedelta(days=25))  # every retry has failed and Stripe gave up
+
+    ended = Subscription.objects.get(account=account)
+    assert (ended.status, ended.is_live) == ("canceled", False)
+    page = text(as_alice.get("/billing/"))
+    assert f"Pay as you go ended on {ended.ended_at:%-d %B %Y} because a payment was missing" in page
+    assert "it does not bring the plan back" in page
+    assert "Choose a plan" in page

@@ -358,3 +358,23 @@ def buy_in_two_tabs(shop, account, alice) -> Customer:
     assert page.pay(shop, twin["id"], card=card(), email="b@example.com", name="B").status == "paid"
     checkout.complete(account=account, session_id=first.stripe_session_id)
     return Customer.objects.get(account=account)
+
+
+def test_a_price_that_differs_between_our_page_and_stripe_is_not_sold(shop, account, alice):
+    """Between a push of a new price list and the restart that loads it, the page would name another sum."""
+    (price,) = [p for p in shop.store.all("price") if p["lookup_key"] == "hybrid_team_month"]
+    gateway.post(
+        "/v1/prices",
+        {
+            "product": price["product"],
+            "currency": "usd",
+            "unit_amount": 3900,
+            "recurring": {"interval": "month"},
+            "lookup_key": "hybrid_team_month",
+            "transfer_lookup_key": True,
+        },
+        idempotency_key="a-new-price",
+    )
+
+    with pytest.raises(checkout.NotForSale, match="being changed just now"):
+        go_to_the_till(account, alice, "hybrid_team_month", 2)

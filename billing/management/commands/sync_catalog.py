@@ -81,6 +81,10 @@ class Command(BaseCommand):
         done = any(change.act for change in changes)
         end = "nothing was done (--dry-run)" if dry_run else "done" if done else "nothing to do"
         self.stdout.write(f"{total}: {end}.")
+        if done and not dry_run:
+            self.stdout.write(
+                "Restart the web and worker processes: they read the price list when they start."
+            )
 
     def _tell_secret(self, secret: str) -> None:
         self.stdout.write(
