@@ -12,9 +12,8 @@ from accounts.models import Account
 from billing import catalog, customers, lease
 from billing.models import Customer, Subscription
 from billing.stripe import gateway
+from billing.stripe.catalog_push import portal as pushed
 
-# Written by `sync_catalog` on the portal configuration it keeps for each catalog.
-CATALOG_KEY = "tallyhouse_catalog"
 PATIENCE_SECONDS = 5.0
 
 
@@ -36,9 +35,10 @@ def open_portal(*, account: Account, return_path: str, flow: str | None = None) 
             customer = customers.ensure(account=account, held=held)
     back = f"{settings.BASE_URL}{return_path}"
     params: dict[str, Any] = {"customer": customer.stripe_customer_id, "return_url": back}
-    configuration = _configuration()
+    # The one `sync_catalog` made; without it Stripe takes its own default.
+    configuration = pushed.at_stripe(catalog.current())
     if configuration:
-        params["configuration"] = configuration
+        params["configuration"] = configuration["id"]
     if flow:
         params["flow_data"] = _flow(flow, customer, back)
     # A second session is harmless and a session lives for minutes, so each gets a key of its own.
@@ -46,14 +46,6 @@ def open_portal(*, account: Account, return_path: str, flow: str | None = None) 
         "/v1/billing_portal/sessions", params, idempotency_key=f"portal:{uuid.uuid4().hex}"
     )
     return str(session["url"])
-
-
-def _configuration() -> str:
-    """The one `sync_catalog` made; without it Stripe takes the account's default."""
-    for configuration in gateway.pages("/v1/billing_portal/configurations", {"active": True}):
-        if (configuration.get("metadata") or {}).get(CATALOG_KEY) == catalog.current().key:
-            return str(configuration["id"])
-    return ""
 
 
 def _flow(flow: str, customer: Customer, back: str) -> dict[str, Any]:
