@@ -11,11 +11,10 @@ from billing.catalog import Catalog, Price
 from billing.models import Subscription
 from billing.models.subscriptions import Status
 from billing.stripe import shapes
+from billing.stripe.catalog_push.diff import PRICE_KEY
 from billing.stripe.shapes import Doc, id_of, known_moment, moment
 from billing.stripe.truth import Truth, is_live
 
-# Written on every price at Stripe by `sync_catalog`: a lookup key can move on to a newer price, this cannot.
-PRICE_KEY = "tallyhouse_price"
 DELINQUENT = ("past_due", "unpaid")
 # Finds the lookup key a Stripe price was last known by; "" when never seen.
 Remember = Callable[[str], str]
