@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from accounts import api_keys
 from accounts.models import Account, ApiKey, Invitation, Member, User
-from billing import clock, customers
+from billing import clock
+from billing.lifecycle import customers
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]

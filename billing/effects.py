@@ -19,8 +19,9 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from accounts.models import Account
-from billing import clock, nudge
+from billing import clock
 from billing.backoff import delay
+from billing.lifecycle import nudge
 from billing.models import Effect
 from config.logs import SECRET
 
@@ -155,7 +156,7 @@ def _send_mail(effect: Effect) -> None:
 
 
 def _introduce(effect: Effect) -> None:
-    from billing import customers  # which owes introductions to this outbox
+    from billing.lifecycle import customers  # which owes introductions to this outbox
 
     assert effect.account is not None
     if customers.row(

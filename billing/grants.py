@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.models import Account, User
-from billing import catalog, customers
+from billing import catalog
+from billing.lifecycle import customers
 from billing.models import Customer, PlanGrant
 
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import Account
-from billing import customers, grants
+from billing import grants
+from billing.lifecycle import customers
 from billing.models import Customer
 
 

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from billing import clock, effects, nudge, subscriptions
+from billing import clock, effects
+from billing.lifecycle import nudge, subscriptions
 from billing.stripe import inbox
 
 

@@ -20,7 +20,8 @@ from accounts.forms import AccountForm, OrganizationForm, ProfileForm
 from accounts.middleware import SESSION_KEY
 from accounts.models import Account, User
 from accounts.requests import AccountRequest
-from billing import clock, customers
+from billing import clock
+from billing.lifecycle import customers
 
 
 @require_POST

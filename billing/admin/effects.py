@@ -8,9 +8,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from accounts.models import Account
-from billing import clock, effects, nudge
+from billing import clock, effects
 from billing.admin.purchases import SyncAction
 from billing.admin.read_only import ReadOnlyAdmin, pretty
+from billing.lifecycle import nudge
 from billing.models import Alert, Effect
 
 

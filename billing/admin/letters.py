@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from billing import clock, nudge
+from billing import clock
 from billing.admin.read_only import ReadOnlyAdmin, pretty
+from billing.lifecycle import nudge
 from billing.models import WebhookEvent, WebhookRejection
 from billing.stripe import inbox
 

@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Account
-from billing import clock, subscriptions, suspension
+from billing import clock, suspension
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin, amount
-from billing.lease import LeaseTaken
+from billing.lifecycle import subscriptions
+from billing.lifecycle.lease import LeaseTaken
 from billing.models import (
     CheckoutIntent,
     Customer,

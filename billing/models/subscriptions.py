@@ -1,4 +1,4 @@
-"""Our row of a Stripe subscription and its items. `billing.subscriptions.sync` is the only writer."""
+"""Our row of a Stripe subscription and its items. `billing.lifecycle.subscriptions.sync` is the only writer."""
 
 from __future__ import annotations
 

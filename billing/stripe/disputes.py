@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import F
 
 from accounts.models import Account
-from billing import lease
+from billing.lifecycle import lease
 from billing.models import Customer
 from billing.stripe import gateway
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import DataError, connection, transaction
 from django.db.models import F
 
-from billing import nudge
+from billing.lifecycle import nudge
 from billing.models import WebhookEvent
 from billing.models.webhooks import WebhookEventQuerySet
 from billing.stripe import letters, outcomes, reading

@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from billing import alerts, nudge
+from billing import alerts
 from billing.backoff import delay
+from billing.lifecycle import nudge
 from billing.models import WebhookEvent
 from config.logs import SECRET
 

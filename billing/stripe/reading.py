@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.models import Q
 
 from accounts.models import Account
-from billing import alerts, lease, subscriptions
+from billing import alerts
+from billing.lifecycle import lease, subscriptions
 from billing.models import Customer, Payment, WebhookEvent
 from billing.stripe import disputes, gateway
 from billing.stripe.letters import Meaning, meaning

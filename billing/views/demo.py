@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST
 
 from accounts.decorators import account_required
 from accounts.requests import AccountRequest
-from billing import clock, lease, test_clocks
+from billing import clock
+from billing.lifecycle import lease, test_clocks
 from billing.stripe import gateway
 from usage import meter_events, periods
 

@@ -9,7 +9,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import Account, Member, User
-from billing import catalog, clock, comparison, entitlements, pricing, trials
+from billing import catalog, clock, comparison, entitlements, pricing
+from billing.lifecycle import trials
 from billing.pricing import Viewer
 from usage import metering
 

@@ -9,9 +9,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.decorators import account_required, billing_admin_required
 from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog, checkout, clock, subscriptions
+from billing import catalog, clock
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
+from billing.lifecycle import checkout, subscriptions
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
 from usage import meter_events

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.decorators import billing_admin_required
 from accounts.requests import AccountRequest
-from billing import catalog, checkout, clock, entitlements, money
+from billing import catalog, clock, entitlements, money
 from billing.access import Level
+from billing.lifecycle import checkout
 from billing.stripe import gateway
 
 # How often the waiting page asks again before it says that we will tell them: 20 × 3 s.

@@ -7,7 +7,8 @@ import stripe
 from django.conf import settings
 
 from accounts.models import Account
-from billing import catalog, customers, lease
+from billing import catalog
+from billing.lifecycle import customers, lease
 
 
 def at_stripe() -> stripe.StripeClient:

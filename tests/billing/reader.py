@@ -13,7 +13,8 @@ def main() -> None:
     import django
 
     django.setup()
-    from billing import clock, subscriptions
+    from billing import clock
+    from billing.lifecycle import subscriptions
     from billing.stripe import inbox
 
     print("ready", flush=True)

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from accounts.models import Account, User
-from billing import catalog, checkout, clock, test_clocks
+from billing import catalog, clock
+from billing.lifecycle import checkout, test_clocks
 from billing.models import CheckoutIntent, Customer, Subscription
 from simulator.hosted import checkout as page
 

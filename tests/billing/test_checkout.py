@@ -7,7 +7,8 @@ import threading
 import pytest
 from django.db import connection
 
-from billing import catalog, checkout, clock, subscriptions
+from billing import catalog, clock
+from billing.lifecycle import checkout, subscriptions
 from billing.models import Alert, CheckoutIntent, Customer, Effect, Payment, Subscription, TrialRedemption
 from billing.stripe import gateway
 from tests.billing.shopping import DECLINED, at_stripe, buy, go_to_the_till, pay
@@ -151,7 +152,7 @@ def test_a_plan_for_a_person_is_not_sold_to_an_organization(shop, account, alice
 
 
 def test_a_suspended_account_cannot_buy(shop, account, alice):
-    from billing import customers
+    from billing.lifecycle import customers
 
     customers.row(account)
     Customer.objects.filter(account=account).update(suspended_at=clock.wall())

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from billing import clock, customers, effects, lease, subscriptions
+from billing import clock, effects
+from billing.lifecycle import customers, lease, subscriptions
 from billing.models import Customer, Effect, Subscription
 from billing.stripe import gateway
 from tests.accounts.conftest import acting_for

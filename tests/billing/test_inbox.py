@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from billing import lease
+from billing.lifecycle import lease
 from billing.models import Alert, Customer, Payment, Subscription, WebhookEvent
 from billing.stripe import inbox, outcomes
 from simulator import front_door

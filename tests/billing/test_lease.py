@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import customers, lease
+from billing.lifecycle import customers, lease
 from billing.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)

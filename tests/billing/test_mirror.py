@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pytest
 from djstripe import models as mirrored
 
-from billing import subscriptions
+from billing.lifecycle import subscriptions
 from billing.models import Alert, Customer, Subscription
 from billing.stripe import djstripe_compat, gateway, mirror
 from tests.billing.shopping import buy

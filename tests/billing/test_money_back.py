@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from billing import access, clock, entitlements, subscriptions
+from billing import access, clock, entitlements
+from billing.lifecycle import subscriptions
 from billing.models import Alert, Effect, Payment, Subscription
 from billing.stripe import gateway
 from tests.billing.shopping import at_stripe, buy, let_pass

@@ -9,7 +9,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import Member
-from billing import catalog, clock, grants, subscriptions
+from billing import catalog, clock, grants
+from billing.lifecycle import subscriptions
 from billing.stripe import gateway
 from tests import factories
 from tests.billing.shopping import buy, go_to_the_till

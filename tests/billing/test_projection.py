@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from billing import catalog, projection
+from billing import catalog
+from billing.lifecycle import projection
 from billing.models import Subscription
 from billing.stripe import shapes
 from billing.stripe.truth import Truth

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from billing import access, clock, entitlements, lease, subscriptions
+from billing import access, clock, entitlements
+from billing.lifecycle import lease, subscriptions
 from billing.models import Alert, Customer, Effect, Payment, Subscription, SubscriptionItem
 from billing.stripe import gateway
 from tests.billing.shopping import DECLINED_LATER, VISA, buy, change_card, let_pass

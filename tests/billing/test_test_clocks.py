@@ -6,7 +6,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from billing import clock, customers, test_clocks
+from billing import clock
+from billing.lifecycle import customers, test_clocks
 from billing.management.commands.fast_forward import later
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
@@ -87,7 +88,7 @@ def test_time_does_not_go_back(simulator, account):
 
 
 def test_real_customers_get_no_clock(simulator, account, settings):
-    from billing import lease
+    from billing.lifecycle import lease
 
     settings.STRIPE_TEST_CLOCKS = False
     with lease.hold(account=account, purpose="test") as held:

@@ -3,7 +3,8 @@
 import pytest
 
 from accounts.models import Member
-from billing import catalog, checkout, subscriptions, trials
+from billing import catalog
+from billing.lifecycle import checkout, subscriptions, trials
 from billing.models import Alert, Payment, Subscription, TrialRedemption
 from billing.stripe import gateway
 from tests import factories

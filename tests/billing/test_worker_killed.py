@@ -15,7 +15,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from billing import subscriptions
+from billing.lifecycle import subscriptions
 from billing.models import Alert, Customer, Effect, Subscription, WebhookEvent
 from billing.stripe import inbox
 from tests import factories

@@ -62,7 +62,7 @@ def subscribe(account: Account, plan: str, *, anchor: datetime, **fields: Any) -
             **fields,
         }
     )
-    from billing import customers
+    from billing.lifecycle import customers
 
     customers.row(account)
     grants.rights_changed(account)

@@ -11,7 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Account
-from billing import clock, lease, test_clocks
+from billing import clock
+from billing.lifecycle import lease, test_clocks
 from billing.models import Subscription
 from billing.stripe import gateway
 from usage import meter_events

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing import subscriptions
+from billing.lifecycle import subscriptions
 from billing.models import Customer, Subscription
 from billing.stripe import gateway
 

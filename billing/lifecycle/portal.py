@@ -9,7 +9,8 @@ from django.conf import settings
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import Account
-from billing import catalog, customers, lease
+from billing import catalog
+from billing.lifecycle import customers, lease
 from billing.models import Customer, Subscription
 from billing.stripe import gateway
 from billing.stripe.catalog_push import portal as pushed

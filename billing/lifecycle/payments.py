@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts.models import Account
 from billing import effects
-from billing.lease import Held
+from billing.lifecycle.lease import Held
 from billing.models import Effect
 from billing.stripe import gateway, shapes
 from billing.stripe.shapes import Doc

@@ -18,7 +18,7 @@ from billing.stripe import gateway, shapes
 from billing.stripe.truth import Truth
 
 if TYPE_CHECKING:
-    from billing.lease import Held
+    from billing.lifecycle.lease import Held
 
 SALT = "tallyhouse.trial"
 # Mailboxes where dots in the name are ignored (https://support.google.com/mail/answer/7436150).

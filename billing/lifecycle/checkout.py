@@ -12,12 +12,13 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.models import Account, User
-from billing import alerts, catalog, customers, subscriptions, trials
+from billing import alerts, catalog
 from billing.catalog import Plan, Price
-from billing.lease import Held
-from billing.lease import LeaseTaken as Busy
+from billing.lifecycle import customers, subscriptions, trials
+from billing.lifecycle.lease import Held
+from billing.lifecycle.lease import LeaseTaken as Busy
+from billing.lifecycle.portal import open_portal
 from billing.models import CheckoutIntent, Customer, Subscription
-from billing.portal import open_portal
 from billing.stripe import gateway, truth
 from billing.stripe.shapes import known_moment
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Account
-from billing import alerts, catalog, effects, projection
-from billing.lease import Held
+from billing import alerts, catalog, effects
+from billing.lifecycle import projection
+from billing.lifecycle.lease import Held
 from billing.models import Effect, Subscription
 from billing.stripe import gateway, shapes
 from billing.stripe.truth import Truth

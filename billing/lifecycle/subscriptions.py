@@ -11,9 +11,10 @@ import structlog
 from django.db.models import F
 
 from accounts.models import Account
-from billing import alerts, books, clock, customers, duplicates, lease, money_back, oversight, trials
-from billing.lease import Held, LeaseLost
-from billing.lease import LeaseTaken as Busy
+from billing import alerts, clock, oversight
+from billing.lifecycle import books, customers, duplicates, lease, money_back, trials
+from billing.lifecycle.lease import Held, LeaseLost
+from billing.lifecycle.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
 from billing.stripe import gateway, mirror, truth
 from billing.stripe.truth import Truth

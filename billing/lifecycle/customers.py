@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from accounts.models import Account
-from billing import clock, effects, test_clocks
+from billing import clock, effects
+from billing.lifecycle import test_clocks
 from billing.models import Customer
 from billing.stripe import gateway
 
 if TYPE_CHECKING:
-    from billing.lease import Held
+    from billing.lifecycle.lease import Held
 
 # The metadata by which we find our own objects at Stripe; never an e-mail address, which anyone may type.
 ACCOUNT_KEY = "tallyhouse_account"

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Account
-from billing import alerts, payments
-from billing.lease import Held
+from billing import alerts
+from billing.lifecycle import payments
+from billing.lifecycle.lease import Held
 from billing.models import Effect
 from billing.stripe import gateway, shapes
 from billing.stripe.shapes import known_moment

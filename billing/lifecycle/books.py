@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from django.db.models import F, Model
 
 from accounts.models import Account
-from billing import alerts, catalog, customers, projection, trials
+from billing import alerts, catalog
+from billing.lifecycle import customers, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
 from billing.stripe import mirror

@@ -20,7 +20,7 @@ from billing.stripe import gateway
 from billing.stripe.shapes import known_moment
 
 if TYPE_CHECKING:
-    from billing.lease import Held
+    from billing.lifecycle.lease import Held
 
 # Stripe advances a clock by at most two intervals of its shortest subscription, and we sell by the month or
 # longer.
@@ -72,7 +72,7 @@ def advance(*, account: Account, to: datetime) -> datetime:
     after it.
     """
     # These make customers on clocks, so they import this module.
-    from billing import customers, lease, subscriptions
+    from billing.lifecycle import customers, lease, subscriptions
 
     customer = customers.row(account)
     if settings.STRIPE_TEST_CLOCKS and not customer.stripe_customer_id:

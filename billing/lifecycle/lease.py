@@ -14,7 +14,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Account
-from billing import customers
+from billing.lifecycle import customers
 from billing.models import Customer
 
 # Far longer than a call to Stripe with its retries; renewed between calls. A killed holder blocks no longer
