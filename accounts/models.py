@@ -165,6 +165,19 @@ class Invitation(models.Model):
         return self.accepted_at is None and self.revoked_at is None and now < self.expires_at
 
 
+class Scope(models.TextChoices):
+    """What a key may do. A call beyond its scopes is refused, whatever the plan includes."""
+
+    READ = "read", "See balances, acts, entitlements and prices"
+    COUNT = "usage:write", "Count units, hold and settle them"
+    STANDING = "limits:write", "Claim and release projects, storage and running slots"
+    BUDGETS = "budgets:write", "Change budgets"
+
+
+def every_scope() -> list[str]:
+    return list(Scope.values)
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, now: datetime) -> ApiKeyQuerySet:
         return self.filter(revoked_at__isnull=True).filter(
@@ -188,6 +201,11 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=24)
     # SHA-256 of the whole key: 178 random bits need no slow hash; one would cost every call 100 ms.
     digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=every_scope)
+    # The key that took over when this one was rolled; until `expires_at` both work.
+    replaced_by = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replaces"
+    )
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -207,3 +225,6 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def is_usable(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
