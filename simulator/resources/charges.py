@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import lists, view
+from simulator import lists, search, view
 from simulator.errors import no_such
 from simulator.routing import Request, route
 from simulator.shapes import Obj
@@ -29,6 +29,13 @@ def index(sim: "Simulator", request: Request) -> Obj:
             among = sim.store.find("charge", key, params.text(key))
             break
     return lists.page(sim, request, "charge", among=among)
+
+
+@route("GET", "/v1/charges/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/charges/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = ("amount", "created", "currency", "customer", "disputed", "refunded", "status")
+    return search.page(sim, request, "charge", fields)
 
 
 @route("GET", "/v1/charges/{id}")

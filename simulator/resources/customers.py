@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import events, lists, view
+from simulator import events, lists, search, view
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import payment_methods
@@ -82,6 +82,13 @@ def index(sim: "Simulator", request: Request) -> Obj:
         among = sim.store.find("customer", "email", params.text("email"))
     email = params.text("email")
     return lists.page(sim, request, "customer", among=among, where=lambda one: email in (None, one["email"]))
+
+
+@route("GET", "/v1/customers/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/customers/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = ("created", "email", "name", "phone")
+    return search.page(sim, request, "customer", fields)
 
 
 @route("GET", "/v1/customers/{id}")

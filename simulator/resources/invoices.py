@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import events, lists, view
+from simulator import events, lists, search, view
 from simulator.billing_engine import collection, discounts, invoicing, periods, previewing, taxing
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
@@ -88,6 +88,24 @@ def index(sim: "Simulator", request: Request) -> Obj:
         return lists.within(params, "due_date", invoice["due_date"])
 
     return lists.page(sim, request, "invoice", among=among, where=wanted)
+
+
+@route("GET", "/v1/invoices/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/invoices/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = (
+        "created",
+        "currency",
+        "customer",
+        "last_finalization_error_code",
+        "last_finalization_error_type",
+        "number",
+        "receipt_number",
+        "status",
+        "subscription",
+        "total",
+    )
+    return search.page(sim, request, "invoice", fields)
 
 
 @route("GET", "/v1/invoices/{id}")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import cards, events, lists
+from simulator import cards, events, lists, search
 from simulator.billing_engine import collection, payments
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import invalid, no_such
@@ -62,6 +62,13 @@ def index(sim: "Simulator", request: Request) -> Obj:
     customer = request.params.text("customer")
     among = sim.store.find("payment_intent", "customer", customer) if customer else None
     return lists.page(sim, request, "payment_intent", among=among)
+
+
+@route("GET", "/v1/payment_intents/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/payment_intents/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = ("amount", "created", "currency", "customer", "status")
+    return search.page(sim, request, "payment_intent", fields)
 
 
 @route("GET", "/v1/payment_intents/{id}")

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from simulator import events, lists, view
+from simulator import events, lists, search, view
 from simulator.billing_engine import money
 from simulator.errors import invalid, missing_param, no_such
 from simulator.params import Params
@@ -102,6 +102,13 @@ def index(sim: "Simulator", request: Request) -> Obj:
         return all((price["recurring"] or {}).get(key) == recurring.text(key) for key in recurring)
 
     return lists.page(sim, request, "price", among=among, where=wanted)
+
+
+@route("GET", "/v1/prices/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/prices/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = ("active", "currency", "lookup_key", "product", "type")
+    return search.page(sim, request, "price", fields)
 
 
 @route("GET", "/v1/prices/{id}")

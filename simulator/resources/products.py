@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import events, lists
+from simulator import events, lists, search
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.routing import Request, route
@@ -68,6 +68,13 @@ def index(sim: "Simulator", request: Request) -> Obj:
         return not ids or product["id"] in ids
 
     return lists.page(sim, request, "product", where=wanted)
+
+
+@route("GET", "/v1/products/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/products/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = ("active", "description", "name", "shippable", "url")
+    return search.page(sim, request, "product", fields)
 
 
 @route("GET", "/v1/products/{id}")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator import events, lists
+from simulator import events, lists, search
 from simulator.billing_engine import (
     canceling,
     changing,
@@ -68,6 +68,13 @@ def index(sim: "Simulator", request: Request) -> Obj:
         return method in (None, subscription["collection_method"])
 
     return lists.page(sim, request, "subscription", among=among, where=wanted)
+
+
+@route("GET", "/v1/subscriptions/search")
+def find(sim: "Simulator", request: Request) -> Obj:
+    """GET /v1/subscriptions/search: by metadata and the fields docs.stripe.com/search names."""
+    fields = ("created", "status", "canceled_at", "customer")
+    return search.page(sim, request, "subscription", fields)
 
 
 @route("GET", "/v1/subscriptions/{id}")
