@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import invoicing, lines, usage
+from simulator.billing_engine import finalizing, invoicing, lines, usage
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def end(
             invoicing.announce(sim, invoice)
             from simulator.billing_engine import collection
 
-            invoicing.finalize(sim, invoice)
+            finalizing.finalize(sim, invoice)
             if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically":
                 collection.attempt(sim, invoice)
     events.emit(sim, "customer.subscription.deleted", subscription)
@@ -80,7 +80,7 @@ def expire(sim: "Simulator", subscription: Obj) -> None:
 def _void_first(sim: "Simulator", subscription: Obj) -> None:
     invoice = sim.store.get("invoice", subscription["latest_invoice"])
     if invoice is not None and invoice["status"] in ("open", "draft"):
-        invoicing.void(sim, invoice)
+        finalizing.void(sim, invoice)
 
 
 def _unbilled(sim: "Simulator", subscription: Obj, now: int) -> list[Obj]:

@@ -136,14 +136,14 @@ def apply_pending(sim: "Simulator", subscription: Obj) -> None:
 
 def drop_pending(sim: "Simulator", subscription: Obj) -> None:
     """A held change that was not paid in time is forgotten and its invoice voided."""
-    from simulator.billing_engine import invoicing
+    from simulator.billing_engine import finalizing
 
     invoice = sim.store.get("invoice", subscription["_"].pop("pending_invoice", None))
     with events.change(sim, subscription, "customer.subscription.updated"):
         subscription["pending_update"] = None
         subscription["_"].pop("pending_anchor", None)
     if invoice is not None and invoice["status"] == "open":
-        invoicing.void(sim, invoice)
+        finalizing.void(sim, invoice)
     events.emit(sim, "customer.subscription.pending_update_expired", subscription)
 
 

@@ -1,11 +1,9 @@
-"""Invoices from draft to final: lines, discounts, balance, number, and the payment intent that waits
-for money.
-"""
+"""Invoices as drafts: their lines, the items that waited for them, discounts and taxes added up."""
 
 from typing import TYPE_CHECKING
 
-from simulator import events, view
-from simulator.billing_engine import balance, discounts, lines, money, payments, periods, taxing
+from simulator import events
+from simulator.billing_engine import discounts, lines, periods, taxing
 from simulator.shapes import Obj, empty_list, id_of, new
 
 if TYPE_CHECKING:
@@ -110,75 +108,6 @@ def total_up(sim: "Simulator", invoice: Obj) -> None:
     }
 
 
-def finalize(sim: "Simulator", invoice: Obj) -> Obj:
-    """Makes a draft final: last count of usage, number, balance, payment intent; an invoice of nothing
-    is paid at once.
-    """
-    from simulator.billing_engine import collection
-
-    customer = sim.store.get("customer", invoice["customer"])
-    if customer is None or customer.get("deleted"):
-        with events.change(sim, invoice, "invoice.updated"):
-            invoice |= {"auto_advance": False, "automatically_finalizes_at": None}
-        return invoice
-    before = view.snapshot(sim, invoice)
-    for line in invoice["lines"]["data"]:
-        lines.recount(sim, line)
-    invoice["starting_balance"] = customer["balance"]
-    total_up(sim, invoice)
-    now = sim.clock.now(invoice)
-    _settle_balance(sim, invoice, customer)
-    invoice |= {
-        "status": "open",
-        "number": f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}",
-        "effective_at": now,
-        "automatically_finalizes_at": None,
-        "hosted_invoice_url": f"{sim.base_url}/i/{invoice['id']}",
-        "invoice_pdf": f"{sim.base_url}/i/{invoice['id']}/pdf",
-    }
-    invoice["status_transitions"]["finalized_at"] = now
-    invoice["_"]["final"] = True
-    customer["next_invoice_sequence"] += 1
-    customer["currency"] = customer["currency"] or invoice["currency"]
-    sim.save(customer)
-    sim.save(invoice)
-    if invoice["amount_due"] > 0:
-        _expect_payment(sim, invoice)
-        if invoice["collection_method"] == "charge_automatically" and invoice["auto_advance"]:
-            invoice["next_payment_attempt"] = now
-            sim.save(invoice)
-    events.emit(sim, "invoice.updated", invoice, {"status": before["status"], "number": before["number"]})
-    events.emit(sim, "invoice.finalized", invoice)
-    subscription = subscription_of(sim, invoice)
-    if subscription is not None:
-        discounts.spend(sim, invoice, subscription)
-    if invoice["amount_due"] == 0:
-        collection.settle(sim, invoice)
-    elif invoice["collection_method"] == "send_invoice":
-        events.emit(sim, "invoice.sent", invoice)
-    return invoice
-
-
-def void(sim: "Simulator", invoice: Obj, status: str = "void") -> Obj:
-    """Ends an open invoice without money: `void` or `uncollectible`."""
-    now = sim.clock.now(invoice)
-    name = "voided" if status == "void" else "marked_uncollectible"
-    with events.change(sim, invoice, "invoice.updated"):
-        invoice |= {"status": status, "next_payment_attempt": None, "auto_advance": False}
-        invoice["status_transitions"][f"{name}_at"] = now
-    events.emit(sim, f"invoice.{name}", invoice)
-    if status == "void":
-        payment = payment_of(sim, invoice)
-        if payment is not None and payment["status"] not in ("succeeded", "canceled"):
-            payments.cancel(sim, payment, "void_invoice")
-        for attempt in sim.store.find("invoice_payment", "invoice", invoice["id"]):
-            if attempt["status"] == "open":
-                attempt["status"] = "canceled"
-                attempt["status_transitions"]["canceled_at"] = now
-                sim.save(attempt)
-    return invoice
-
-
 def subscription_of(sim: "Simulator", invoice: Obj) -> Obj | None:
     """The subscription an invoice is for."""
     details = (invoice["parent"] or {}).get("subscription_details") or {}
@@ -237,64 +166,6 @@ def _pending(
             item["invoice"] = invoice["id"]
             sim.save(item)
     return taken
-
-
-def _settle_balance(sim: "Simulator", invoice: Obj, customer: Obj) -> None:
-    start, total = invoice["starting_balance"], invoice["total"]
-    ending = start + total if total < 0 else min(0, start + total) if start < 0 else 0
-    invoice["ending_balance"] = ending
-    if ending != customer["balance"]:
-        change = ending - customer["balance"]
-        balance.move(
-            sim,
-            customer,
-            change,
-            "applied_to_invoice",
-            currency=invoice["currency"],
-            invoice=invoice["id"],
-        )
-
-
-def _expect_payment(sim: "Simulator", invoice: Obj) -> None:
-    adopted = invoice["_"].pop("authenticated_intent", None)
-    payment = sim.store.get("payment_intent", adopted)
-    if payment is None:
-        first = invoice["billing_reason"] == "subscription_create"
-        payment = payments.intent(
-            sim,
-            amount=invoice["amount_due"],
-            currency=invoice["currency"],
-            customer=invoice["customer"],
-            description="Subscription creation" if first else _described(invoice),
-            invoice=invoice["id"],
-            setup_future_usage="off_session" if first else None,
-        )
-    else:
-        payment["_"]["invoice"] = invoice["id"]
-        sim.save(payment)
-    sim.save(
-        new(
-            "invoice_payment",
-            amount_requested=invoice["amount_due"],
-            created=sim.clock.now(invoice),
-            currency=invoice["currency"],
-            invoice=invoice["id"],
-            is_default=True,
-            payment={"payment_intent": payment["id"], "type": "payment_intent"},
-            status="open",
-            status_transitions={"canceled_at": None, "paid_at": None},
-        )
-    )
-
-
-def _described(invoice: Obj) -> str:
-    return {
-        "subscription_cycle": "Subscription update",
-        "subscription_update": "Subscription update",
-    }.get(
-        invoice["billing_reason"],
-        f"Payment for invoice, {money.shown(invoice['amount_due'], invoice['currency'])}",
-    )
 
 
 def automatic_tax(source: Obj) -> Obj:

@@ -5,7 +5,16 @@ cancellation, expiry.
 from typing import TYPE_CHECKING
 
 from simulator import agenda, events
-from simulator.billing_engine import canceling, changing, collection, invoicing, lines, periods, usage
+from simulator.billing_engine import (
+    canceling,
+    changing,
+    collection,
+    finalizing,
+    invoicing,
+    lines,
+    periods,
+    usage,
+)
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
@@ -192,9 +201,9 @@ def invoice_act(sim: "Simulator", invoice: Obj) -> None:
     if invoice["status"] == "draft":
         subscription = invoicing.subscription_of(sim, invoice)
         pause = subscription["pause_collection"] if subscription else None
-        invoicing.finalize(sim, invoice)
+        finalizing.finalize(sim, invoice)
         if pause and invoice["status"] == "open":
-            invoicing.void(sim, invoice, "void" if pause["behavior"] == "void" else "uncollectible")
+            finalizing.void(sim, invoice, "void" if pause["behavior"] == "void" else "uncollectible")
     if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically":
         collection.attempt(sim, invoice)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simulator import events
-from simulator.billing_engine import collection, invoicing, items, lines, payments, periods, usage
+from simulator.billing_engine import collection, finalizing, invoicing, items, lines, payments, periods, usage
 from simulator.errors import StripeError, invalid, no_such
 from simulator.shapes import Obj, new
 
@@ -80,7 +80,7 @@ def begin(sim: "Simulator", customer: Obj, terms: Terms) -> Obj:
         invoice["automatically_finalizes_at"] = now + invoicing.DRAFT_SECONDS
         sim.save(invoice)
         return subscription
-    invoicing.finalize(sim, invoice)
+    finalizing.finalize(sim, invoice)
     if invoice["status"] == "open" and terms.behavior != "default_incomplete":
         collection.attempt(
             sim,

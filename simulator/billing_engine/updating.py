@@ -4,7 +4,16 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import changing, collection, discounts, invoicing, items, payments, taxing
+from simulator.billing_engine import (
+    changing,
+    collection,
+    discounts,
+    finalizing,
+    invoicing,
+    items,
+    payments,
+    taxing,
+)
 from simulator.billing_engine.changing import Change
 from simulator.errors import invalid
 from simulator.params import Params
@@ -124,7 +133,7 @@ def _collect(
 ) -> None:
     if behavior == "pending_if_incomplete":
         changing.hold(sim, subscription, change, invoice)
-    invoicing.finalize(sim, invoice)
+    finalizing.finalize(sim, invoice)
     is_due = invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically"
     if is_due and behavior != "default_incomplete":
         collection.attempt(sim, invoice, off_session=off_session)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import events, lists, search, view
-from simulator.billing_engine import collection, discounts, invoicing, periods, previewing, taxing
+from simulator.billing_engine import collection, discounts, finalizing, invoicing, periods, previewing, taxing
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
 from simulator.resources import customers, payment_methods, subscriptions
@@ -152,7 +152,7 @@ def finalize(sim: "Simulator", request: Request, name: str) -> Obj:
     invoice = need(sim, name)
     if invoice["status"] != "draft":
         raise invalid("This invoice is already finalized, you can't re-finalize a non-draft invoice.")
-    return invoicing.finalize(sim, invoice)
+    return finalizing.finalize(sim, invoice)
 
 
 @route("POST", "/v1/invoices/{id}/pay")
@@ -164,7 +164,7 @@ def pay(sim: "Simulator", request: Request, name: str) -> Obj:
     if invoice["status"] in ("void", "uncollectible") and not params.flag("paid_out_of_band"):
         raise invalid(f"This invoice can't be paid: it is {invoice['status']}.", code="invoice_not_editable")
     if invoice["status"] == "draft":
-        invoicing.finalize(sim, invoice)
+        finalizing.finalize(sim, invoice)
     if invoice["status"] == "paid":
         return invoice
     if params.flag("paid_out_of_band"):
@@ -202,7 +202,7 @@ def send(sim: "Simulator", request: Request, name: str) -> Obj:
     """POST /v1/invoices/{id}/send: no mail is sent, the event is."""
     invoice = need(sim, name)
     if invoice["status"] == "draft":
-        return invoicing.finalize(sim, invoice)
+        return finalizing.finalize(sim, invoice)
     events.emit(sim, "invoice.sent", invoice)
     return invoice
 
@@ -233,7 +233,7 @@ def _close(sim: "Simulator", name: str, status: str) -> Obj:
             f"This invoice is {invoice['status']}: only an open invoice can be closed.",
             code="invoice_not_editable",
         )
-    return invoicing.void(sim, invoice, status)
+    return finalizing.void(sim, invoice, status)
 
 
 def _fill(sim: "Simulator", invoice: Obj, request: Request) -> None:
