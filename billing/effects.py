@@ -21,8 +21,8 @@ from django.db.models import F
 from accounts.models import Account
 from billing import clock
 from billing.backoff import delay
-from billing.lifecycle import nudge
 from billing.models import Effect
+from config import nudge
 from config.logs import SECRET
 
 log = structlog.get_logger(__name__)

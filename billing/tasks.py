@@ -3,8 +3,9 @@
 from celery import shared_task
 
 from billing import clock, effects
-from billing.lifecycle import nudge, subscriptions
+from billing.lifecycle import subscriptions
 from billing.stripe import inbox
+from config import nudge
 
 
 @shared_task

@@ -11,8 +11,8 @@ from accounts.models import Account
 from billing import clock, effects
 from billing.admin.purchases import SyncAction
 from billing.admin.read_only import ReadOnlyAdmin, pretty
-from billing.lifecycle import nudge
 from billing.models import Alert, Effect
+from config import nudge
 
 
 @admin.register(Effect)

@@ -9,9 +9,9 @@ from django.utils.safestring import SafeString
 
 from billing import clock
 from billing.admin.read_only import ReadOnlyAdmin, pretty
-from billing.lifecycle import nudge
 from billing.models import WebhookEvent, WebhookRejection
 from billing.stripe import inbox
+from config import nudge
 
 
 @admin.register(WebhookEvent)

@@ -14,11 +14,11 @@ from typing import Any
 from django.db import DataError, connection, transaction
 from django.db.models import F
 
-from billing.lifecycle import nudge
 from billing.models import WebhookEvent
 from billing.models.webhooks import WebhookEventQuerySet
 from billing.stripe import letters, outcomes, reading
 from billing.stripe.envelope import Envelope, Malformed
+from config import nudge
 
 # Longer than the account's lease and all of Stripe's timeouts together, so that only the dead are overtaken.
 CLAIM_SECONDS = 90

@@ -12,8 +12,8 @@ from django.db import transaction
 
 from billing import alerts
 from billing.backoff import delay
-from billing.lifecycle import nudge
 from billing.models import WebhookEvent
+from config import nudge
 from config.logs import SECRET
 
 log = structlog.get_logger(__name__)

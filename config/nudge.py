@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 READ_LETTERS = "billing.tasks.read_letters"
 DELIVER_EFFECTS = "billing.tasks.deliver_effects"
+DELIVER_NOTIFICATIONS = "accounts.tasks.deliver_notifications"
 
 # Between two nudges, so that a burst of letters is some nudges a second and not one each.
 PAUSE_SECONDS = 0.05

@@ -1,4 +1,4 @@
-"""WHO: people, the accounts they act for, and the keys their machines use. Knows nothing of money."""
+"""People, the accounts they act for, and the keys their machines use."""
 
 from __future__ import annotations
 
