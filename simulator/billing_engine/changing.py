@@ -121,6 +121,7 @@ def hold(sim: "Simulator", subscription: Obj, change: Change, invoice: Obj) -> N
         }
         subscription["_"]["pending_invoice"] = invoice["id"]
         subscription["_"]["pending_anchor"] = change.anchor
+        subscription["_"]["pending_ends_trial"] = change.ends_trial
 
 
 def apply_pending(sim: "Simulator", subscription: Obj) -> None:
@@ -131,6 +132,9 @@ def apply_pending(sim: "Simulator", subscription: Obj) -> None:
         subscription["billing_cycle_anchor"] = subscription["_"].pop("pending_anchor")
         subscription["_"].pop("pending_invoice")
         items.settle(sim, subscription, held["subscription_items"])
+        if subscription["_"].pop("pending_ends_trial", False):
+            subscription["trial_end"] = sim.clock.now(subscription)
+            subscription["status"] = "active"
     events.emit(sim, "customer.subscription.pending_update_applied", subscription)
 
 
@@ -142,6 +146,7 @@ def drop_pending(sim: "Simulator", subscription: Obj) -> None:
     with events.change(sim, subscription, "customer.subscription.updated"):
         subscription["pending_update"] = None
         subscription["_"].pop("pending_anchor", None)
+        subscription["_"].pop("pending_ends_trial", None)
     if invoice is not None and invoice["status"] == "open":
         finalizing.void(sim, invoice)
     events.emit(sim, "customer.subscription.pending_update_expired", subscription)

@@ -78,7 +78,19 @@ def void(sim: "Simulator", invoice: Obj, status: str = "void") -> Obj:
                 attempt["status"] = "canceled"
                 attempt["status_transitions"]["canceled_at"] = now
                 sim.save(attempt)
+        _drop_what_waited_for_it(sim, invoice)
     return invoice
+
+
+def _drop_what_waited_for_it(sim: "Simulator", invoice: Obj) -> None:
+    """A pending update whose invoice is voided is given up
+    (docs.stripe.com/billing/subscriptions/pending-updates-reference).
+    """
+    from simulator.billing_engine import changing
+
+    subscription = invoicing.subscription_of(sim, invoice)
+    if subscription is not None and subscription["_"].get("pending_invoice") == invoice["id"]:
+        changing.drop_pending(sim, subscription)
 
 
 def _settle_balance(sim: "Simulator", invoice: Obj, customer: Obj) -> None:

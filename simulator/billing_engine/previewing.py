@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.billing_engine import invoicing, items, renewing, subscribing, updating
-from simulator.errors import invalid
+from simulator.billing_engine import invoicing, items, renewing, scheduling, subscribing, updating
+from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import customers, subscriptions
 from simulator.shapes import Obj
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def preview(sim: "Simulator", params: Params) -> Obj:
     """The invoice of a change, of a new subscription, or the next one as things stand."""
     details = params.inner("subscription_details")
+    if "schedule" in params:
+        return _named(_of_schedule(sim, params.need("schedule")))
     if "subscription" in params:
         subscription = subscriptions.need(sim, params.need("subscription"), param="subscription", status=400)
         return _named(_of_subscription(sim, subscription, details))
@@ -79,6 +81,17 @@ def _of_subscription(sim: "Simulator", subscription: Obj, details: Params) -> Ob
     if at is not None and invoice["parent"]:
         invoice["parent"]["subscription_details"]["subscription_proration_date"] = at
     return invoice
+
+
+def _of_schedule(sim: "Simulator", name: str) -> Obj:
+    """The next invoice of a scheduled subscription: of the phase that begins when this period ends."""
+    schedule = sim.store.get("subscription_schedule", name)
+    subscription = sim.store.get("subscription", schedule["subscription"]) if schedule else None
+    if schedule is None or subscription is None:
+        raise no_such("subscription_schedule", name, param="schedule", status=400)
+    end = min(item["current_period_end"] for item in subscription["items"]["data"])
+    phase = next((one for one in schedule["phases"] if one["start_date"] == end), None)
+    return renewing.preview_next(sim, scheduling.as_phase_says(sim, subscription, phase, end))
 
 
 def _of_newcomer(sim: "Simulator", customer: Obj, details: Params, *, taxed: bool) -> Obj:

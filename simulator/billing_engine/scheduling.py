@@ -153,6 +153,29 @@ def need_live(schedule: Obj) -> None:
         )
 
 
+def as_phase_says(sim: "Simulator", subscription: Obj, phase: Obj | None, at: int) -> Obj:
+    """A copy of the subscription as a phase that begins at `at` will leave it; usage until then stays billed."""
+    from simulator.billing_engine import lines, usage
+
+    if phase is None:
+        return subscription
+    ended = [
+        item
+        for item in subscription["items"]["data"]
+        if usage.is_metered(lines.price_of(sim, item))
+        and item["price"] not in {entry["price"] for entry in phase["items"]}
+    ]
+    known = {item["price"]: item for item in subscription["items"]["data"]}
+    follows = []
+    for entry in phase["items"]:
+        made = items.make(sim, subscription, _wanted(sim, entry), start=at, end=at)
+        follows.append(
+            {**known[entry["price"]], "quantity": made["quantity"]} if entry["price"] in known else made
+        )
+    listed = {**subscription["items"], "data": [*ended, *follows]}
+    return {**subscription, "items": listed}
+
+
 def _frame(sim: "Simulator", customer: Obj, params: Params) -> Obj:
     now = sim.clock.now(customer)
     schedule = new(

@@ -130,3 +130,23 @@ def test_canceling_the_subscription_ends_its_schedule(shop: Shop) -> None:
     shop.v1.subscriptions.cancel(subscription.id)
 
     assert shop.v1.subscription_schedules.retrieve(schedule.id).status == "canceled"
+
+
+def test_the_next_invoice_of_a_schedule_is_that_of_its_next_phase(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    pro, basic = shop.price(2900), shop.price(900)
+    subscription = shop.subscribe(pro, customer=customer)
+    schedule = shop.v1.subscription_schedules.create({"from_subscription": subscription.id})
+    running = schedule.phases[0]
+    now = {
+        "items": [{"price": pro, "quantity": 1}],
+        "start_date": running.start_date,
+        "end_date": running.end_date,
+    }
+    shop.v1.subscription_schedules.update(schedule.id, {"phases": [now, phase(basic)]})
+
+    preview = shop.v1.invoices.create_preview({"schedule": schedule.id})
+
+    assert preview.amount_due == 900
+    shop.advance(days=29)
+    assert prices_paid(shop, customer) == [2900, preview.amount_due]

@@ -447,3 +447,24 @@ def test_deleting_a_customer_ends_what_they_had(shop: Shop) -> None:
 
     assert shop.subscription(name).status == "canceled"
     assert shop.v1.customers.retrieve(customer).deleted
+
+
+def test_a_held_change_whose_invoice_is_voided_is_given_up(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    small, large = shop.price(900), shop.price(2900)
+    subscription = shop.subscribe(small, customer=customer)
+    shop.give_card(customer, "pm_card_chargeCustomerFail")
+    held = shop.v1.subscriptions.update(
+        subscription.id,
+        {
+            "items": [{"id": subscription["items"].data[0].id, "price": large}],
+            "payment_behavior": "pending_if_incomplete",
+            "proration_behavior": "always_invoice",
+        },
+    )
+    assert held.pending_update is not None
+
+    shop.v1.invoices.void_invoice(str(held.latest_invoice))
+
+    after = shop.subscription(subscription.id)
+    assert (after["items"].data[0].price.id, after.pending_update, after.status) == (small, None, "active")
