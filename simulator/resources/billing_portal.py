@@ -28,6 +28,12 @@ _REASONS = [
 def create_configuration(sim: "Simulator", request: Request) -> Obj:
     """POST /v1/billing_portal/configurations."""
     configuration = _configuration(sim, is_default=False)
+    features = configuration["features"]
+    # Unlike in the default configuration, what is not asked for is off.
+    for feature in features.values():
+        feature["enabled"] = False
+    features["customer_update"]["allowed_updates"] = []
+    features["subscription_cancel"]["cancellation_reason"]["enabled"] = False
     _fill(configuration, request.params)
     return events.created(sim, configuration)
 
