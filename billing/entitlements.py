@@ -90,10 +90,17 @@ class Entitlements:
         quantity = self._sum(
             feature, ({feature: allowance.quantity} for allowance in granted if allowance.per == per)
         )
-        return Allowance(feature=feature, quantity=quantity, per=per)
+        return Allowance(
+            feature=feature,
+            quantity=quantity,
+            per=per,
+            # Of several plans the first that has them says how what is left, or missing, is treated.
+            rollover=next((allowance.rollover for allowance in granted if allowance.rollover), None),
+            forgive=max(allowance.forgive for allowance in granted),
+        )
 
     def is_metered(self, feature: str) -> bool:
-        """Whether each unit is billed after the fact, without a limit of ours."""
+        """Whether units are billed after the fact: all, or those beyond what the plan includes (`allowance`)."""
         return not self.is_blocked and any(feature in plan.metered for plan in self.plans)
 
     @property

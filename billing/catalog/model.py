@@ -9,6 +9,7 @@ Audience = Literal["individual", "organization", "any"]
 Interval = Literal["month", "year"]
 Kind = Literal["switch", "limit", "allowance", "metered"]
 Per = Literal["day", "week", "month"]
+TiersMode = Literal["graduated", "volume"]
 TrialIdentity = Literal["account", "email", "card"]
 
 
@@ -26,6 +27,13 @@ class UnknownPrice(KeyError):
         return f"The catalog has no price {self.args[0]!r}."
 
 
+class UnknownPack(KeyError):
+    """No pack of this lookup key in the catalog."""
+
+    def __str__(self) -> str:
+        return f"The catalog has no pack {self.args[0]!r}."
+
+
 class UnknownFeature(KeyError):
     """No feature of this key in the catalog."""
 
@@ -40,7 +48,7 @@ class Feature:
     switch      on or off                          includes("sso")
     limit       a standing maximum                 projects, members, storage
     allowance   comes back each day/week/month     250 generations a month
-    metered     counted and paid by the unit; a plan may also give it as an allowance (unlimited, usually)
+    metered     counted and paid by the unit; a plan may give some of it as an allowance, or all of it (unlimited)
     """
 
     key: str
@@ -60,12 +68,26 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Rollover:
+    """What is left of a window is usable in the next `windows` windows too, `cap` units at most (None: all of it)."""
+
+    cap: int | None
+    windows: int
+
+
+@dataclass(frozen=True)
 class Allowance:
-    """So many units of a feature in every usage period. `quantity` None is unlimited."""
+    """So many units of a feature in every usage period. `quantity` None is unlimited.
+
+    In a plan that also has the feature metered they are included, and what is used beyond them is paid by the unit.
+    """
 
     feature: str
     quantity: int | None
     per: Per
+    rollover: Rollover | None = None
+    # Units given for nothing the first time an account goes beyond; zero: none.
+    forgive: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,8 +107,21 @@ class Seats:
 
 
 @dataclass(frozen=True)
+class Tier:
+    """Units (or seats) up to and with `up_to` (None: all that follow) cost `amount` each, and `flat` once."""
+
+    up_to: int | None
+    amount: int
+    flat: int = 0
+
+
+@dataclass(frozen=True)
 class Price:
-    """One way to pay a plan. `amount`: minor units of `currency` per period, per seat or per metered unit."""
+    """One way to pay a plan. `amount`: minor units of `currency` per period, per seat or per metered unit.
+
+    With `tiers` each unit costs what its step says ("graduated"), or all cost what the step of the last one says
+    ("volume"); `amount` is then that of the first step (https://docs.stripe.com/products-prices/pricing-models#tiered-pricing).
+    """
 
     lookup_key: str
     plan_key: str
@@ -99,6 +134,23 @@ class Price:
     meter: str | None = None
     # What one unit is called on invoices: "seat", "token".
     unit_label: str = ""
+    tiers: tuple[Tier, ...] = ()
+    tiers_mode: TiersMode | None = None
+
+    def charge(self, quantity: int) -> int:
+        """What `quantity` units, seats or periods cost, in minor units."""
+        if not self.tiers:
+            return self.amount * quantity
+        if self.tiers_mode == "volume":
+            tier = next(tier for tier in self.tiers if tier.up_to is None or quantity <= tier.up_to)
+            return tier.amount * quantity + (tier.flat if quantity else 0)
+        total, below = 0, 0
+        for tier in self.tiers:
+            upper = quantity if tier.up_to is None else min(quantity, tier.up_to)
+            if upper > below:
+                total += tier.amount * (upper - below) + tier.flat
+                below = upper
+        return total
 
     @property
     def months(self) -> int:
@@ -161,6 +213,23 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Pack:
+    """Units bought ahead with one payment; drawn when the window's allowance is used up."""
+
+    lookup_key: str
+    name: str
+    feature: str
+    units: int
+    # Minor units of `currency`, once.
+    amount: int
+    currency: str
+    # Lower is drawn first.
+    priority: int = 100
+    # Days from the payment after which the rest is gone; None: it stays.
+    expires_days: int | None = None
+
+
+@dataclass(frozen=True)
 class Company:
     """Who sells: shown under the price list, in mails and on invoices' footers."""
 
@@ -200,6 +269,7 @@ class Catalog:
     faq: tuple[Answer, ...]
     # First 12 hex digits over the content; comments and layout do not count.
     fingerprint: str
+    packs: tuple[Pack, ...] = ()
 
     def plan(self, key: str) -> Plan:
         """Raises UnknownPlan."""
@@ -217,6 +287,13 @@ class Catalog:
 
     def find_price(self, lookup_key: str) -> Price | None:
         return next((price for price in self.prices() if price.lookup_key == lookup_key), None)
+
+    def pack(self, lookup_key: str) -> Pack:
+        """Raises UnknownPack."""
+        for pack in self.packs:
+            if pack.lookup_key == lookup_key:
+                return pack
+        raise UnknownPack(lookup_key)
 
     def feature(self, key: str) -> Feature:
         """Raises UnknownFeature."""

@@ -9,9 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from babel.numbers import is_currency
-
-from billing.catalog import rules
+from billing.catalog import priced, rules
 from billing.catalog.model import (
     Allowance,
     Answer,
@@ -19,27 +17,24 @@ from billing.catalog.model import (
     Catalog,
     Company,
     Feature,
-    Interval,
     Kind,
     Per,
     Plan,
-    Price,
+    Rollover,
     Seats,
     TrialIdentity,
 )
 from billing.catalog.table import Table, listed, meant, shown
 
 AUDIENCES: tuple[Audience, ...] = ("individual", "organization", "any")
-INTERVALS: tuple[Interval, ...] = ("month", "year")
 KINDS: tuple[Kind, ...] = ("switch", "limit", "allowance", "metered")
 PERIODS: tuple[Per, ...] = ("day", "week", "month")
 IDENTITIES: tuple[TrialIdentity, ...] = ("account", "email", "card")
-LOOKUP_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,119}")
 METER_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 # Stripe: a trial is at most 730 days; https://docs.stripe.com/billing/subscriptions/trials
 LONGEST_TRIAL_DAYS = 730
-# Stripe's largest charge has eight digits: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
-LARGEST_AMOUNT = 99_999_999
+# Units are not carried further than so many windows; each is looked at when a window opens.
+MOST_WINDOWS = 36
 
 
 class CatalogError(Exception):
@@ -74,7 +69,7 @@ def load(path: Path) -> Catalog:
 
 def _catalog(table: Table, *, key: str) -> Catalog:
     name = table.text("name")
-    currency = _currency(table, "currency", fallback=None)
+    currency = priced.currency(table, "currency", fallback=None)
     features = _features(table.table("features"))
     plans = _plans(table.table("plans"), features=features, currency=currency)
     if not plans:
@@ -99,6 +94,7 @@ def _catalog(table: Table, *, key: str) -> Catalog:
         trust=tuple(table.texts("trust")),
         faq=tuple(_answer(entry) for entry in table.tables("faq")),
         fingerprint=_fingerprint(table.values),
+        packs=tuple(priced.pack(entry, currency=currency) for entry in table.tables("packs")),
     )
     table.finish()
     return catalog
@@ -140,16 +136,6 @@ def _answer(table: Table) -> Answer:
     answer = Answer(question=table.text("question"), answer=table.text("answer"))
     table.finish()
     return answer
-
-
-def _currency(table: Table, key: str, *, fallback: str | None) -> str:
-    code = table.text(key, fallback)
-    if code and (not is_currency(code.upper()) or code != code.lower()):
-        table.complain(
-            key, f"must be a currency code of three small letters such as usd or eur, got {shown(code)}"
-        )
-        return fallback or "usd"
-    return code or "usd"
 
 
 def _features(table: Table) -> dict[str, Feature]:
@@ -198,7 +184,9 @@ def _plan(table: Table, *, key: str, rank: int, features: dict[str, Feature], cu
         summary=table.text("summary", ""),
         audience=table.choice("audience", AUDIENCES, "any") or "any",
         rank=table.whole("rank", fallback=rank),
-        prices=tuple(_price(entry, plan_key=key, currency=currency) for entry in table.tables("prices")),
+        prices=tuple(
+            priced.price(entry, plan_key=key, currency=currency) for entry in table.tables("prices")
+        ),
         switches=frozenset(table.texts("switches")),
         limits=_limits(table.table("limits"), features),
         allowances=_allowances(table.table("allowances")),
@@ -225,14 +213,31 @@ def _limits(table: Table, features: dict[str, Feature]) -> dict[str, int | None]
 
 
 def _allowances(table: Table) -> dict[str, Allowance]:
-    allowances = {}
-    for key in table.entries():
-        entry = table.table(key)
-        quantity = entry.whole_or_unlimited("quantity")
-        per = entry.choice("per", PERIODS)
-        entry.finish()
-        allowances[key] = Allowance(feature=key, quantity=quantity, per=per or "month")
-    return allowances
+    return {key: _allowance(table.table(key), feature=key) for key in table.entries()}
+
+
+def _allowance(table: Table, *, feature: str) -> Allowance:
+    allowance = Allowance(
+        feature=feature,
+        quantity=table.whole_or_unlimited("quantity"),
+        per=table.choice("per", PERIODS) or "month",
+        rollover=_rollover(table),
+        forgive=table.whole("forgive", fallback=0, unit="units"),
+    )
+    table.finish()
+    return allowance
+
+
+def _rollover(allowance: Table) -> Rollover | None:
+    if allowance.get("rollover") is None:
+        return None
+    table = allowance.table("rollover")
+    rollover = Rollover(
+        cap=None if table.get("cap") is None else table.whole_or_unlimited("cap"),
+        windows=table.whole("windows", fallback=1, low=1, high=MOST_WINDOWS, unit="windows"),
+    )
+    table.finish()
+    return rollover
 
 
 def _facts(table: Table) -> dict[str, str]:
@@ -250,27 +255,6 @@ def _seats(plan: Table) -> Seats | None:
     )
     table.finish()
     return seats
-
-
-def _price(table: Table, *, plan_key: str, currency: str) -> Price:
-    lookup_key = table.text("lookup_key")
-    if lookup_key and not LOOKUP_KEY.fullmatch(lookup_key):
-        table.complain(
-            "lookup_key", f"must be small letters, digits, _ . and -, 120 at most, got {shown(lookup_key)}"
-        )
-    price = Price(
-        lookup_key=lookup_key,
-        plan_key=plan_key,
-        amount=table.whole("amount", low=1, high=LARGEST_AMOUNT, unit="cents"),
-        currency=_currency(table, "currency", fallback=currency),
-        interval=table.choice("interval", INTERVALS) or "",  # type: ignore[arg-type]
-        interval_count=table.whole("interval_count", fallback=1, low=1, high=36, unit="number"),
-        per_seat=table.flag("per_seat"),
-        meter=table.text("meter", "") or None,
-        unit_label=table.text("unit_label", ""),
-    )
-    table.finish()
-    return price
 
 
 def _fingerprint(values: dict[str, Any]) -> str:

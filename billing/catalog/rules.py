@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from billing.catalog.model import Catalog, Feature, Plan, Price
+from billing.catalog.model import Allowance, Catalog, Feature, Plan, Price
 from billing.catalog.table import meant
 
 WORDS = {
@@ -20,7 +20,7 @@ LONGEST_PERIOD_MONTHS = 36
 
 def broken(catalog: Catalog) -> list[str]:
     """Sentences for everything that does not fit together, in the file's order."""
-    problems = [*_default_plan(catalog), *_lookup_keys(catalog), *_features(catalog)]
+    problems = [*_default_plan(catalog), *_lookup_keys(catalog), *_features(catalog), *_packs(catalog)]
     for plan in catalog.plans.values():
         path = f"plans.{plan.key}"
         problems += _granted(plan, catalog.features, path)
@@ -51,6 +51,8 @@ def _lookup_keys(catalog: Catalog) -> Iterator[str]:
     for plan in catalog.plans.values():
         for number, price in enumerate(plan.prices):
             places.setdefault(price.lookup_key, []).append(f"plans.{plan.key}.prices[{number}]")
+    for number, pack in enumerate(catalog.packs):
+        places.setdefault(pack.lookup_key, []).append(f"packs[{number}]")
     for key, [first, *others] in places.items():
         for other in others if key else []:
             yield f'{other}.lookup_key: "{key}" is taken by {first}; every price needs its own'
@@ -81,8 +83,36 @@ def _granted(plan: Plan, features: dict[str, Feature], path: str) -> Iterator[st
         ):
             is_kind, place = WORDS[feature.kind]
             yield f'{where}: "{key}" is {is_kind} (features.{key}.kind), so it belongs in {path}.{place}'
-    for key in sorted(plan.metered & set(plan.allowances)):
-        yield f'{path}.metered: "{key}" is also in {path}.allowances; it is either paid by the unit or given'
+    for key, allowance in plan.allowances.items():
+        yield from _allowance(allowance, plan, f"{path}.allowances.{key}")
+
+
+def _allowance(allowance: Allowance, plan: Plan, where: str) -> Iterator[str]:
+    """What comes on top of an allowance needs an allowance that ends."""
+    if allowance.quantity is None:
+        if allowance.feature in plan.metered:
+            yield (
+                f'{where}.quantity: "unlimited" is never paid by the unit; write how many are included, or take '
+                f'"{allowance.feature}" out of plans.{plan.key}.metered'
+            )
+        if allowance.rollover is not None:
+            yield f'{where}.rollover: of "unlimited" nothing is left over; take it out'
+        if allowance.forgive:
+            yield f'{where}.forgive: nobody goes beyond "unlimited"; take it out'
+    elif allowance.quantity == 0 and allowance.rollover is not None:
+        yield f"{where}.rollover: of 0 nothing is left over; take it out"
+
+
+def _packs(catalog: Catalog) -> Iterator[str]:
+    for number, pack in enumerate(catalog.packs):
+        where, feature = f"packs[{number}]", catalog.features.get(pack.feature)
+        if pack.currency != catalog.currency:
+            yield f'{where}.currency: this price list is in "{catalog.currency}", got "{pack.currency}"'
+        if feature is None:
+            if pack.feature:
+                yield f"{where}.feature: there is no [features.{pack.feature}]{meant(pack.feature, catalog.features)}"
+        elif feature.kind and feature.kind not in ("allowance", "metered"):
+            yield f'{where}.feature: "{pack.feature}" is {WORDS[feature.kind][0]}; a pack sells what is used up'
 
 
 def _prices(plan: Plan, catalog: Catalog, path: str) -> Iterator[str]:
@@ -94,6 +124,8 @@ def _prices(plan: Plan, catalog: Catalog, path: str) -> Iterator[str]:
             yield f"{where}.interval_count: Stripe bills at most every three years"
         if price.meter is not None:
             yield from _metered_price(price, plan, catalog.features, where)
+        if price.tiers and price.meter is None and not price.per_seat:
+            yield f"{where}.tiers: are for what is counted; write per_seat = true or meter, or an amount"
         if price.per_seat and plan.seats is None:
             yield f"{where}.per_seat: the plan sells no seats; write {path}.seats = {{ min = 1 }}"
     for key in sorted(plan.metered):

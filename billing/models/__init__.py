@@ -1,6 +1,8 @@
 """WHAT THEY BOUGHT, as rows: the account at Stripe, its subscriptions and payments, the letters and the effects."""
 
+from billing.models.changes import PlanChange
 from billing.models.checkout import CheckoutIntent, TrialRedemption
+from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.customer import Customer
 from billing.models.effects import Alert, Effect
 from billing.models.grants import PlanGrant
@@ -11,9 +13,12 @@ from billing.models.webhooks import WebhookEvent, WebhookRejection
 __all__ = [
     "Alert",
     "CheckoutIntent",
+    "CreditEntry",
+    "CreditGrant",
     "Customer",
     "Effect",
     "Payment",
+    "PlanChange",
     "PlanGrant",
     "Subscription",
     "SubscriptionItem",

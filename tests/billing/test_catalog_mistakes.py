@@ -326,9 +326,8 @@ MISTAKES = [
     ),
     (
         'metered = ["tokens"]',
-        'metered = ["tokens"]\nallowances = { tokens = { quantity = 5, per = "month" } }',
-        'plans.payg.metered: "tokens" is also in plans.payg.allowances; it is either paid '
-        "by the unit or given",
+        'metered = ["tokens"]\nallowances = { tokens = { quantity = "unlimited", per = "month" } }',
+        'plans.payg.allowances.tokens.quantity: "unlimited" is never paid by the unit; write how many are included',
     ),
     (
         'meter = "tokens"',

@@ -1,6 +1,21 @@
 """WHAT THEY USED, as rows: the ledger, the counter of each window, the daily roll-up, the outbox to Stripe."""
 
-from usage.models.books import UsageCounter, UsageDay, UsageRecord
-from usage.models.meters import MeterEvent
+from usage.models.books import MemberCounter, Repair, UsageCounter, UsageDay, UsageRecord
+from usage.models.budgets import Budget, MemberBudget
+from usage.models.meters import MeterDelivery, MeterEvent
+from usage.models.standing import Gauge, GaugeClaim, Slot
 
-__all__ = ["MeterEvent", "UsageCounter", "UsageDay", "UsageRecord"]
+__all__ = [
+    "Budget",
+    "Gauge",
+    "GaugeClaim",
+    "MemberBudget",
+    "MemberCounter",
+    "MeterDelivery",
+    "MeterEvent",
+    "Repair",
+    "Slot",
+    "UsageCounter",
+    "UsageDay",
+    "UsageRecord",
+]
