@@ -11,15 +11,33 @@ from __future__ import annotations
 import hashlib
 import secrets
 import zlib
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
-from accounts.models import Account, ApiKey, User
+from django.db import transaction
+
+from accounts.models import Account, ApiKey, Scope, User, every_scope
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PREFIXES = {ApiKey.Kind.ACCOUNT: "th_acct_", ApiKey.Kind.SERVICE: "th_svc_"}
 RANDOM_LENGTH = 30
 CHECKSUM_LENGTH = 6
 SHOWN_LENGTH = 6
+# More is a list nobody can keep in view; a key that is not used is revoked.
+MOST_KEYS = 50
+LONGEST_OVERLAP = timedelta(days=30)
+
+
+class NameTaken(Exception):
+    """Another key of this account that still works has this name, so nobody could tell them apart."""
+
+
+class TooManyKeys(Exception):
+    """The account has as many keys in force as it may have."""
+
+
+class NotInForce(Exception):
+    """The key was revoked, rolled or has expired: there is nothing to roll."""
 
 
 def issue(
@@ -30,10 +48,11 @@ def issue(
     account: Account | None = None,
     created_by: User | None = None,
     expires_at: datetime | None = None,
+    scopes: Iterable[str] | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key. The text is returned here and nowhere else, ever.
 
-    An account key needs its account; a service key must not have one (ValueError).
+    An account key needs its account; a service key must not have one (ValueError). `scopes` None: all of them.
     """
     kind = ApiKey.Kind(kind)
     if (kind == ApiKey.Kind.ACCOUNT) != (account is not None):
@@ -46,11 +65,65 @@ def issue(
         name=name,
         prefix=key_text[: len(PREFIXES[kind]) + SHOWN_LENGTH],
         digest=digest(key_text),
+        scopes=every_scope() if scopes is None else [Scope(scope).value for scope in scopes],
         created_by=created_by,
         created_at=now,
         expires_at=expires_at,
     )
     return key, key_text
+
+
+def issue_for(
+    *,
+    account: Account,
+    name: str,
+    scopes: Iterable[str],
+    by: User,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Make an account key at a member's wish. Raises NameTaken, so a form sent twice makes one key; TooManyKeys."""
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=account.pk)
+        in_force = ApiKey.objects.usable(now).filter(account=account)
+        if in_force.filter(name=name, replaced_by=None).exists():
+            raise NameTaken(name)
+        if in_force.count() >= MOST_KEYS:
+            raise TooManyKeys
+        return issue(
+            kind=ApiKey.Kind.ACCOUNT,
+            name=name,
+            now=now,
+            account=account,
+            created_by=by,
+            expires_at=expires_at,
+            scopes=scopes,
+        )
+
+
+def roll(*, key: ApiKey, overlap: timedelta, by: User | None, now: datetime) -> tuple[ApiKey, str]:
+    """A new key in the place of `key`, which works for `overlap` longer (at most 30 days) and never again after.
+
+    The new one has its name, scopes and last day. Raises NotInForce, also for a key that was rolled before.
+    """
+    with transaction.atomic():
+        old = ApiKey.objects.select_for_update().get(pk=key.pk)
+        if not old.is_usable(now) or old.replaced_by_id is not None:
+            raise NotInForce(old.name)
+        new, key_text = issue(
+            kind=old.kind,
+            name=old.name,
+            now=now,
+            account=old.account,
+            created_by=by,
+            expires_at=old.expires_at,
+            scopes=old.scopes,
+        )
+        end = now + min(max(overlap, timedelta(0)), LONGEST_OVERLAP)
+        old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
+        old.replaced_by = new
+        old.save(update_fields=["expires_at", "replaced_by"])
+        return new, key_text
 
 
 def find(*, key_text: str, now: datetime, along: tuple[str, ...] = ("account",)) -> ApiKey | None:

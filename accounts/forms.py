@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 
 from accounts import members
-from accounts.models import Account, Member, User
+from accounts.models import Account, Member, Scope, User, every_scope
 
 
 def one_line(text: str) -> str:
@@ -97,3 +98,36 @@ class RoleForm(forms.Form):
 class InviteForm(RoleForm):
     email = forms.EmailField(label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off"}))
     field_order = ["email", "role"]
+
+
+class KeyForm(forms.Form):
+    name = OneLineField(
+        label="What is it for?", max_length=80, help_text="Shown in lists and in the event log."
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What may it do?",
+        choices=Scope.choices,
+        initial=every_scope,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "A key that may do nothing is of no use. Tick at least one."},
+    )
+    days = forms.TypedChoiceField(
+        label="How long should it work?",
+        coerce=int,
+        choices=[(0, "Until it is revoked"), (30, "30 days"), (90, "90 days"), (365, "A year")],
+        initial=0,
+    )
+
+    def last_moment(self, now: datetime) -> datetime | None:
+        """When the key stops working by itself; None: never."""
+        days: int = self.cleaned_data["days"]
+        return now + timedelta(days=days) if days else None
+
+
+class RollForm(forms.Form):
+    hours = forms.TypedChoiceField(
+        label="The old key works on for",
+        coerce=int,
+        choices=[(24, "a day more"), (1, "an hour more"), (168, "a week more"), (0, "no longer")],
+        initial=24,
+    )

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from accounts.views import account, invitations, members
+from accounts.views import account, invitations, keys, members
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -16,6 +16,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/members/<int:pk>/remove/", members.remove, name="remove"),
     path("account/invitations/<int:pk>/resend/", members.resend, name="resend"),
     path("account/invitations/<int:pk>/revoke/", members.revoke, name="revoke"),
+    path("account/keys/", keys.index, name="keys"),
+    path("account/keys/new/", keys.make, name="make_key"),
+    path("account/keys/<int:pk>/roll/", keys.roll, name="roll_key"),
+    path("account/keys/<int:pk>/revoke/", keys.revoke, name="revoke_key"),
     path("invitations/<str:token>/", invitations.show, name="invitation"),
     path("invitations/<str:token>/accept/", invitations.accept, name="accept"),
     path("organizations/new/", account.new_organization, name="new_organization"),

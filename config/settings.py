@@ -214,7 +214,14 @@ if REDIS_URL:
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
     }
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            # Seconds. A cache that hangs must not hold up a page.
+            "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+        }
+    }
 else:
     CELERY_BROKER_URL = "filesystem://"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -229,6 +236,8 @@ else:
 
 # Early lock release on PostgreSQL: off | on | auto (auto: only accounts that are hot right now).
 METERING_EARLY_LOCK_RELEASE = env.str("METERING_EARLY_LOCK_RELEASE", default="auto")
+# Calls of one API key in a minute; beyond, 429.
+API_CALLS_PER_MINUTE = env.int("API_CALLS_PER_MINUTE", default=60_000)
 
 # --- Mail -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
-API_PREFIX = "/api/"
+from usage.api import problems, rate_limit
+
+API_PREFIX = "/api/v1/"
 
 
 class KeyedApiMiddleware:
@@ -21,12 +23,19 @@ class KeyedApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith(API_PREFIX) or not _has_key(request):
+        if not request.path_info.startswith(API_PREFIX):
+            return self.get_response(request)
+        response = self._answer(request)
+        rate_limit.note(request, response)
+        return problems.from_elsewhere(response)
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        if not _has_key(request):
             return self.get_response(request)
         try:
             match = resolve(request.path_info)
         except Resolver404:
-            return self.get_response(request)
+            return problems.nothing_here()
         request.resolver_match = match
         response: Any = match.func(request, *match.args, **match.kwargs)
         assert isinstance(response, HttpResponse)

@@ -15,6 +15,7 @@ from accounts import api_keys
 from accounts.models import Account, ApiKey, User
 from billing import catalog, clock, entitlements
 from billing.models import Customer
+from usage.api import rate_limit, scopes
 from usage.api.problems import Problem, not_found
 
 
@@ -55,6 +56,8 @@ class BearerKey(HttpBearer):
         key = api_keys.find(key_text=token, now=now, along=("account__customer",))
         if key is None:
             return None
+        rate_limit.count(request, key, now=now)
+        scopes.check(request, key)
         _note_use(key, now=now)
         if key.account is not None:
             _check_plan_includes_keys(key.account, now=now)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 import structlog
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -19,9 +20,12 @@ log = structlog.get_logger(__name__)
 class Problem(Exception):
     """An answer other than success. `code` is stable; `detail` says what happened and what to do next."""
 
-    def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.more = status, code, detail, more
+        self.headers = headers or {}
 
 
 def not_found(detail: str = "There is nothing here that you may see. Check the id and the key.") -> NoReturn:
@@ -43,6 +47,7 @@ def install(api: NinjaAPI) -> None:
         AuthenticationError: _unauthorized,
         ValidationError: _invalid,
         HttpError: _http_error,
+        RequestDataTooBig: lambda request, error: answer(413, *_ELSEWHERE[413]),
         Http404: lambda request, error: answer(404, "not_found", "There is nothing at this address."),
         Exception: _unexpected,
     }
@@ -66,7 +71,40 @@ def answer(status: int, code: str, detail: str, **more: Any) -> HttpResponse:
 
 
 def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
-    return answer(error.status, error.code, error.detail, **error.more)
+    response = answer(error.status, error.code, error.detail, **error.more)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+def nothing_here() -> HttpResponse:
+    """No such address."""
+    return answer(404, *_ELSEWHERE[404])
+
+
+def from_elsewhere(response: HttpResponse) -> HttpResponse:
+    """An answer that Django itself gave below /api/, in the shape of all the others."""
+    if response.status_code < 400 or response.get("Content-Type", "").startswith("application/problem+json"):
+        return response
+    if response.status_code == 405:
+        allowed = response.get("Allow", "")
+        found = answer(405, "method_not_allowed", f"This address answers {allowed or 'other methods'} only.")
+        found["Allow"] = allowed
+        return found
+    code, detail = _ELSEWHERE.get(
+        response.status_code,
+        ("error", f"{response.reason_phrase}. The API's description is at /api/v1/docs/."),
+    )
+    return answer(response.status_code, code, detail)
+
+
+_ELSEWHERE = {
+    400: ("invalid_request", "The request could not be read. Send JSON as described at /api/v1/docs/."),
+    403: ("forbidden", "A session's call needs its CSRF token, as the header X-CSRFToken."),
+    404: ("not_found", "There is nothing at this address. The API's description is at /api/v1/docs/."),
+    413: ("too_large", "The request is larger than 1 MB. Send fewer lines in a batch."),
+    500: ("internal_error", "Something went wrong on our side. Try again with the same key."),
+}
 
 
 def _refused(request: HttpRequest, error: metering.Refused) -> HttpResponse:
