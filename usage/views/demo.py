@@ -1,4 +1,4 @@
-"""The pages about use: what is left, what was done, the demo's button, and the API described for people."""
+"""The embedded demo's product: one button that uses one unit."""
 
 from __future__ import annotations
 
@@ -7,41 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from accounts.decorators import account_required
 from accounts.requests import AccountRequest
 from billing import catalog, clock, entitlements
 from billing.catalog import Feature
 from usage import metering
-from usage.api.description import description
-from usage.models import UsageRecord
-
-ACTS_ON_A_PAGE = 20
-
-
-@require_GET
-@account_required
-def overview(request: AccountRequest) -> HttpResponse:
-    """What is used and left in each window, and the latest acts."""
-    acts = UsageRecord.objects.filter(account=request.account).select_related("user", "api_key")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        acts = acts.filter(pk__lt=int(before))
-    found = list(acts.order_by("-id")[: ACTS_ON_A_PAGE + 1])
-    return render(
-        request,
-        "usage/overview.html",
-        {
-            "acts": found[:ACTS_ON_A_PAGE],
-            "older": found[ACTS_ON_A_PAGE - 1].pk if len(found) > ACTS_ON_A_PAGE else None,
-            "is_latest": not before,
-            "features": catalog.current().features,
-            "may_generate": settings.DEMO and _demo_feature() is not None,
-        },
-    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -49,7 +23,7 @@ def overview(request: AccountRequest) -> HttpResponse:
 def demo(request: AccountRequest) -> HttpResponse:
     """The embedded demo's product: one button that uses one unit. Each button shown has a key of its own, so
     reloading or pressing twice counts once."""
-    feature = _demo_feature() if settings.DEMO else None
+    feature = demo_feature() if settings.DEMO else None
     if feature is None:
         raise Http404
     refusal: metering.Refused | None = None
@@ -75,13 +49,8 @@ def demo(request: AccountRequest) -> HttpResponse:
     )
 
 
-@require_GET
-def api_description(request: HttpRequest) -> HttpResponse:
-    """The API's documentation, from the same schema as /api/v1/openapi.json, without a script."""
-    return render(request, "usage/api_description.html", {"api": description()})
-
-
-def _demo_feature() -> Feature | None:
+def demo_feature() -> Feature | None:
+    """What the button uses: the first thing the price list counts."""
     countable = (
         feature for feature in catalog.current().features.values() if feature.kind in ("allowance", "metered")
     )
