@@ -1,0 +1,209 @@
+"""A standing limit and what is held against it: asked of entitlements anew by whoever holds the feature's row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import Error, transaction
+
+from accounts.models import Account, Member, User
+from billing import catalog, entitlements, money, seats
+from billing.catalog import Feature
+from billing.entitlements import Entitlements
+from billing.models import Customer
+from billing.pricing import MEMBERS
+from usage.metering import windows
+from usage.metering.refusals import CheckFailed, FeatureNotIncluded, Refused, UnknownFeature
+from usage.models import Gauge, Slot
+
+
+class LimitReached(Refused):
+    """There is no room for so many more.
+
+    Reasons: `limit_reached`; `over_limit`, when more is held than the plan gives: nothing is deleted, what is there
+    can be read and let go, and nothing is added until it fits or the plan is larger.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much of a feature is held, units (bytes for storage). `limit` None is unlimited; zero is zero.
+
+    `over_since`: when it was first seen that more is held than the plan gives; None: it is not more.
+    """
+
+    feature: str
+    used: int
+    limit: int | None
+    over_since: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.limit is not None and self.used > self.limit
+
+    @property
+    def is_read_only(self) -> bool:
+        """Nothing may be added or changed until what is held fits again; nothing is taken away either."""
+        return self.is_over
+
+    @property
+    def remaining(self) -> int | None:
+        return None if self.limit is None else max(self.limit - self.used, 0)
+
+
+def state(account: Account, feature: str, now: datetime) -> Standing:
+    """What is held of `feature`, and the limit in force. `now` is everybody's time (test clocks are honoured).
+
+    Being above the limit is noted with the time it was first seen. Raises UnknownFeature; CheckFailed.
+    """
+    with _or_check_failed():
+        known = _known(feature)
+        rights = entitlements.of(account, now=_account_time(account, now))
+        if feature == MEMBERS:
+            return _members(account, rights, now=now)
+        gauge = Gauge.objects.filter(account=account, feature=feature).first()
+        if gauge is None:
+            return Standing(feature, 0, rights.limit(feature))
+        return Held(gauge, known, rights, now).standing()
+
+
+@contextmanager
+def locked(*, account: Account, feature: str, now: datetime, user: User | None = None) -> Iterator[Held]:
+    """Hold the feature's row, and with it everybody else who wants more of it, for the length of the block.
+
+    Raises UnknownFeature; FeatureNotIncluded (reason `role`) for guests; CheckFailed when the database or the price
+    list cannot be read: nothing has been changed then.
+    """
+    with _or_check_failed():
+        known = _known(feature)
+        if feature == MEMBERS:
+            raise UnknownFeature(
+                "Members are counted by who is in the account. Invite and remove people there."
+            )
+        if user is not None:
+            _check_role(account, user, feature)
+        with transaction.atomic():
+            Gauge.objects.get_or_create(account=account, feature=feature, defaults={"changed_at": now})
+            gauge = Gauge.objects.select_for_update().get(account=account, feature=feature)
+            # After the lock, so that the limit is the one in force when it is our turn.
+            rights = entitlements.of(account, now=_account_time(account, now))
+            yield Held(gauge, known, rights, now)
+
+
+class Held:
+    """What one account holds of one feature, and what it may hold."""
+
+    def __init__(self, gauge: Gauge, feature: Feature, rights: Entitlements, now: datetime) -> None:
+        self.gauge, self._feature, self._rights, self._now = gauge, feature, rights, now
+        self.limit = rights.limit(feature.key)
+
+    @property
+    def used(self) -> int:
+        """Things and live runs together: one limit, however the product counts against it."""
+        runs = Slot.objects.live(self._now).filter(account=self.gauge.account_id, feature=self.gauge.feature)
+        return self.gauge.value + runs.count()
+
+    def set(self, value: int) -> None:
+        Gauge.objects.filter(pk=self.gauge.pk).update(value=value, changed_at=self._now)
+        self.gauge.value = value
+
+    def standing(self) -> Standing:
+        """As it is now; being over, or no longer, is noted with the time."""
+        standing = Standing(self.gauge.feature, self.used, self.limit, self.gauge.over_since)
+        if standing.is_over == (standing.over_since is not None):
+            return standing
+        since = self._rights.now if standing.is_over else None
+        Gauge.objects.filter(pk=self.gauge.pk, over_since=self.gauge.over_since).update(over_since=since)
+        self.gauge.over_since = since
+        return Standing(standing.feature, standing.used, standing.limit, since)
+
+    def refusal(self, units: int) -> Refused | None:
+        """Why `units` more may not be held; None when they may. To be raised once the row is let go."""
+        if self.limit is None:
+            return None
+        used, limit = self.used, self.limit
+        if used + units <= limit:
+            return None
+        name, plan = self._feature.name, self._rights.plan.name
+        way_out = " or choose a larger plan" if self._is_more_sold(limit) else ""
+        if used > limit:
+            return self._refused(
+                f"{self._said(used)} are kept and {plan} gives {self._said(limit)}, so nothing can be added. "
+                f"Nothing is deleted: remove some{way_out}.",
+                reason="over_limit",
+            )
+        if limit == 0:
+            return self._refused(
+                f"{plan} does not include {name}. Choose a plan that does.",
+                kind=FeatureNotIncluded,
+                reason=self._rights.reason if self._rights.is_blocked else "not_included",
+            )
+        return self._refused(
+            f"{self._said(units)} asked for, {self._said(limit - used)} left of {self._said(limit)}. "
+            f"Remove some{way_out}.",
+            reason="limit_reached",
+        )
+
+    def _refused(self, message: str, *, reason: str, kind: type[Refused] = LimitReached) -> Refused:
+        limit = self.limit or 0
+        return kind(
+            message,
+            feature=self.gauge.feature,
+            reason=reason,
+            used=self.used,
+            limit=limit,
+            comes_back_at=None,
+            upgrade_url=windows.upgrade_url(),
+            is_more_sold=self._is_more_sold(limit),
+        )
+
+    def _said(self, units: int) -> str:
+        return money.quantity(units, self._feature)
+
+    def _is_more_sold(self, limit: int) -> bool:
+        offers = [plan.limits.get(self._feature.key, 0) for plan in catalog.current().for_sale()]
+        return any(offer is None or offer > limit for offer in offers)
+
+
+@contextmanager
+def _or_check_failed() -> Iterator[None]:
+    try:
+        yield
+    except (Error, catalog.CatalogError) as error:
+        raise CheckFailed(
+            "The limit could not be checked just now, so nothing was changed. Try again with the same key."
+        ) from error
+
+
+def _known(feature: str) -> Feature:
+    known = catalog.current().features.get(feature)
+    if known is None or known.kind != "limit":
+        raise UnknownFeature(f"The price list has no standing limit called {feature!r}.")
+    return known
+
+
+def _account_time(account: Account, now: datetime) -> datetime:
+    return Customer.objects.filter(account=account).values_list("clock_now", flat=True).first() or now
+
+
+def _members(account: Account, rights: Entitlements, *, now: datetime) -> Standing:
+    """People are counted where they join; here their number is only told."""
+    sold = seats.sold(account)
+    return Standing(MEMBERS, seats.taken(account, now=now), rights.limit(MEMBERS) if sold is None else sold)
+
+
+def _check_role(account: Account, user: User, feature: str) -> None:
+    member = Member.objects.filter(account=account, user=user).first()
+    if member is None or not member.may_use:
+        raise FeatureNotIncluded(
+            f"Guests of {account.name} can look but not use. Ask an owner or admin for the role of a member.",
+            feature=feature,
+            reason="role",
+            used=0,
+            limit=0,
+            comes_back_at=None,
+            upgrade_url=windows.upgrade_url(),
+        )
