@@ -25,7 +25,7 @@ class PlanChange(models.Model):
     """From one price and quantity to another. The nonce of the page it was confirmed on makes it happen once."""
 
     class State(models.TextChoices):
-        # Committed before Stripe is asked: after a crash the same nonce sends the same words under the same key.
+        # Committed before Stripe is asked; what became of it is read from Stripe by the account's next sync.
         STARTED = "started", "Sent to Stripe"
         WAITING = "waiting", "Waits for the payment to be confirmed"
         SCHEDULED = "scheduled", "Will happen at the period's end"
@@ -54,8 +54,6 @@ class PlanChange(models.Model):
     shown_recurring = models.BigIntegerField(null=True, blank=True)
     currency = models.CharField(max_length=3)
     takes_effect_at = models.DateTimeField()
-    # What Stripe is asked, word for word, so that asking again after a crash is asking the same.
-    request = models.JSONField(default=dict, blank=True)
     stripe_invoice_id = models.CharField(max_length=64, blank=True)
     # Where the customer's bank confirms the payment.
     invoice_url = models.URLField(max_length=500, blank=True)
