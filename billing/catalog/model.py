@@ -95,12 +95,13 @@ class Seats:
     """How many seats may be bought, both ends included. `max` None: no upper end.
 
     Plans that share a `ladder` are steps of one staircase: their ranges do not overlap, so a number of
-    seats names one plan.
+    seats names one plan. With `follow_members` nobody buys seats: as many are paid for as there are members.
     """
 
     min: int
     max: int | None
     ladder: str = ""
+    follow_members: bool = False
 
     def allow(self, quantity: int) -> bool:
         return quantity >= self.min and (self.max is None or quantity <= self.max)

@@ -252,6 +252,7 @@ def _seats(plan: Table) -> Seats | None:
         min=table.whole("min", fallback=1, low=1, high=1_000_000, unit="number"),
         max=None if table.get("max") is None else table.whole("max", low=1, high=1_000_000, unit="number"),
         ladder=table.text("ladder", ""),
+        follow_members=table.flag("follow_members"),
     )
     table.finish()
     return seats

@@ -158,6 +158,11 @@ def _seats(plan: Plan, path: str) -> Iterator[str]:
         return
     if seats.max is not None and seats.min > seats.max:
         yield f"{path}.seats: min ({seats.min}) must not be above max ({seats.max})"
+    if seats.follow_members and seats.ladder:
+        yield (
+            f"{path}.seats: a plan whose seats follow_members is no step of a ladder; nobody agrees to another plan "
+            "by inviting somebody"
+        )
     if plan.audience == "individual":
         yield f'{path}.seats: seats are for organizations; audience must be "organization" or "any"'
     if plan.base_prices and not any(price.per_seat for price in plan.base_prices):

@@ -295,6 +295,11 @@ MISTAKES = [
         'two steps of the ladder "team" must not overlap',
     ),
     (
+        'seats = { min = 5, max = 19, ladder = "team" }',
+        'seats = { min = 5, max = 19, ladder = "team", follow_members = true }',
+        "plans.small.seats: a plan whose seats follow_members is no step of a ladder",
+    ),
+    (
         'audience = "organization"\nseats = { min = 20',
         'audience = "individual"\nseats = { min = 20',
         'plans.large.seats: seats are for organizations; audience must be "organization" or "any"',
