@@ -3,6 +3,7 @@
 from usage.models.books import MemberCounter, Repair, UsageCounter, UsageDay, UsageRecord
 from usage.models.budgets import Budget, MemberBudget
 from usage.models.meters import MeterDelivery, MeterEvent
+from usage.models.reservations import Reservation
 from usage.models.standing import Gauge, GaugeClaim, Slot
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MeterDelivery",
     "MeterEvent",
     "Repair",
+    "Reservation",
     "Slot",
     "UsageCounter",
     "UsageDay",
