@@ -1,6 +1,6 @@
 """Limits a customer sets for themselves: money for units paid one by one, and units for a single member.
 
-Both only make less possible than the plan allows. Counting enforces them (`metering`); a change is seen by the next act.
+Both only make less possible than the plan allows. Counting enforces them (`metering`), from the next act on.
 """
 
 from __future__ import annotations
