@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from babel.numbers import format_currency
 
-from billing.catalog import Feature, Price
+from billing.catalog import Feature, Pack, Price
 
 LOCALE = "en_US"
 NO_BREAK_SPACE = "\u00a0"
@@ -46,11 +46,39 @@ def text(amount: int, currency: str, *, locale: str = LOCALE, short: bool = Fals
 
 
 def price_phrase(price: Price) -> str:
-    """What a price asks for: "$29.00 a month", "$19.00 a seat and month", "$0.50 a token"."""
+    """What a price asks for: "$29.00 a month", "$19.00 a seat and month", "$0.50 a token"; tiers step by step."""
     amount = text(price.amount, price.currency)
     if price.meter:
-        return f"{amount} a {price.unit_label or 'unit'}"
-    return f"{amount} {'a seat and ' if price.per_seat else 'a '}{period_phrase(price)}"
+        unit = f"a {price.unit_label or 'unit'}"
+    else:
+        unit = f"{'a seat and ' if price.per_seat else 'a '}{period_phrase(price)}"
+    if price.tiers:
+        return f"{unit.removeprefix('a ').capitalize()}: {', '.join(steps(price))}"
+    return f"{amount} {unit}"
+
+
+def steps(price: Price) -> list[str]:
+    """The steps of a tiered price in words, in their order; none for one amount.
+
+    Graduated: "1 to 100 for $0.50 each", "from 101 on for $0.40 each". Volume, where the step of the last one counts
+    for all of them: "1 to 100 all for $0.50 each", "from 101 on all for $0.40 each".
+    """
+    found, start = [], 1
+    every = "all " if price.tiers_mode == "volume" else ""
+    for tier in price.tiers:
+        reach = f"from {start:,} on" if tier.up_to is None else f"{start:,} to {tier.up_to:,}"
+        if tier.up_to is None and start == 1:
+            reach = "any number"
+        flat = f" and {text(tier.flat, price.currency)} once" if tier.flat else ""
+        found.append(f"{reach} {every}for {text(tier.amount, price.currency)} each{flat}")
+        start = (tier.up_to or 0) + 1
+    return found
+
+
+def pack_phrase(pack: Pack, feature: Feature) -> str:
+    """What a pack holds: "500 pages, for 365 days", "500 pages, without an end"."""
+    ends = f"for {pack.expires_days:,} days" if pack.expires_days else "without an end"
+    return f"{quantity(pack.units, feature)}, {ends}"
 
 
 def period_phrase(price: Price) -> str:

@@ -139,18 +139,22 @@ class Price:
     tiers_mode: TiersMode | None = None
 
     def charge(self, quantity: int) -> int:
-        """What `quantity` units, seats or periods cost, in minor units."""
+        """What `quantity` units, seats or periods cost, in minor units.
+
+        A flat amount of the first step is charged for nothing too, as Stripe does
+        (https://docs.stripe.com/products-prices/pricing-models#flat-fees).
+        """
         if not self.tiers:
             return self.amount * quantity
         if self.tiers_mode == "volume":
             tier = next(tier for tier in self.tiers if tier.up_to is None or quantity <= tier.up_to)
-            return tier.amount * quantity + (tier.flat if quantity else 0)
+            return tier.amount * quantity + tier.flat
         total, below = 0, 0
         for tier in self.tiers:
             upper = quantity if tier.up_to is None else min(quantity, tier.up_to)
-            if upper > below:
+            if upper > below or tier is self.tiers[0]:
                 total += tier.amount * (upper - below) + tier.flat
-                below = upper
+            below = upper
         return total
 
     @property
@@ -187,6 +191,14 @@ class Plan:
     selling_points: tuple[str, ...] = ()
     # Rows of the comparison table that are words: {"Support": "Priority, around the clock"}.
     facts: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def price_of_units(self, feature: str) -> Price | None:
+        """What a metered feature costs in this plan; None where it is not paid by the unit."""
+        return next((price for price in self.prices if price.meter == feature), None)
+
+    def included(self, feature: str) -> Allowance | None:
+        """What a plan that sells a feature by the unit gives of it first."""
+        return self.allowances.get(feature) if feature in self.metered else None
 
     @property
     def is_free(self) -> bool:

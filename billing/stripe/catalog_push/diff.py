@@ -18,6 +18,7 @@ Verb = Literal["create", "change", "archive", "unchanged"]
 # price may have taken over since.
 CATALOG_KEY = "tallyhouse_catalog"
 PLAN_KEY = "tallyhouse_plan"
+PACK_KEY = "tallyhouse_pack"
 PRICE_KEY = "tallyhouse_price"
 # More than any price list has; a bound so that no loop runs for ever.
 MANY = 10_000
