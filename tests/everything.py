@@ -1,4 +1,7 @@
-"""`./run test`: lint, then the suite on SQLite, then on PostgreSQL and Redis, then the browser journeys."""
+"""`./run test`: lint, the suite on SQLite, on PostgreSQL and Redis, the browser journeys, Stripe's own tools.
+
+`stripe-live`, the contract's scenarios against a real account in test mode, is never part of it: it runs when named.
+"""
 
 import contextlib
 import os
@@ -8,15 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import chromium, servers
+from tests.contract import live
+from tests.simulator import npm
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 # No journey is skipped for want of a browser, and no test waits for ever.
 STAGE_SECONDS = 40 * 60
+OK, FAILED, NOT_RUN = "ok", "FAILED", "not run"
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Outcome:
     """How one stage went."""
 
     stage: str
-    ok: bool
+    ended: str  # ok, FAILED or not run
     seconds: float
     said: str
 
@@ -37,30 +43,43 @@ def main(words: list[str]) -> int:
         "sqlite": _sqlite,
         "postgres": _postgres,
         "journeys": _journeys,
+        "conformance": _conformance,
     }
     wanted = list(stages)
+    stages["stripe-live"] = _stripe_live
     if words and words[0] == "--fast":
         wanted, words = ["lint", "sqlite"], words[1:]
     elif words and words[0] in stages:
         wanted, words = [words[0]], words[1:]
     outcomes = [_do(name, stages[name], words) for name in wanted]
+    if wanted == ["conformance"]:  # Asked for by name, it has to run.
+        outcomes = [
+            replace(outcome, ended=FAILED) if outcome.ended == NOT_RUN else outcome for outcome in outcomes
+        ]
     _summarise(outcomes)
-    return 0 if all(outcome.ok for outcome in outcomes) else 1
+    return 1 if any(outcome.ended == FAILED for outcome in outcomes) else 0
 
 
 class StageFailed(Exception):
     """The stage ran and found something wrong, or could not run; the text is its line in the summary."""
 
 
+class StageNotRun(Exception):
+    """The stage needs something from outside that is not here; the text says what, and is in the summary."""
+
+
 def _do(name: str, stage: Callable[[list[str]], str], words: list[str]) -> Outcome:
     _say(f"\n=== {name} " + "=" * (74 - len(name)))
     began = time.monotonic()
     try:
-        said, ok = stage(words), True
-    except (StageFailed, servers.ServerMissing, chromium.ChromiumMissing) as problem:
-        said, ok = str(problem), False
+        said, ended = stage(words), OK
+    except StageNotRun as lack:
+        said, ended = str(lack), NOT_RUN
+        _say(f"Not run: {said}")
+    except (StageFailed, servers.ServerMissing, chromium.ChromiumMissing, live.WrongKey) as problem:
+        said, ended = str(problem), FAILED
         _say(said)
-    return Outcome(name, ok, time.monotonic() - began, said)
+    return Outcome(name, ended, time.monotonic() - began, said)
 
 
 def _lint(words: list[str]) -> str:
@@ -109,6 +128,28 @@ def _journeys(words: list[str]) -> str:
     return _pytest(["-m", "browser", "-n", "0", *words], {"TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""})
 
 
+def _conformance(words: list[str]) -> str:
+    """Stripe's CLI and stripe-node; fetched first, as without them there is nothing to run."""
+    try:
+        for tool in npm.TOOLS:
+            npm.installed(*tool)
+    except npm.CannotFetch as lack:
+        raise StageNotRun(str(lack)) from None
+    tests = ["tests/simulator/test_cli_triggers.py", "tests/simulator/test_node.py"]
+    return _pytest(
+        [*tests, *words], {npm.ASKED_FOR: "1", "TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""}, processes=0
+    )
+
+
+def _stripe_live(words: list[str]) -> str:
+    if not os.environ.get("STRIPE_SECRET_KEY", "").strip():
+        raise StageNotRun(live.NO_KEY)
+    account = live.given()
+    _say(f"Playing against {live.knock(account)}; this takes some minutes.")
+    environment = {**live.environment(account), "TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""}
+    return _pytest(["tests/contract", *words], environment, processes=0)
+
+
 def _get_chromium() -> None:
     """The browser; Debian's when none is here and we may install it. Raises ChromiumMissing otherwise."""
     with contextlib.suppress(chromium.ChromiumMissing):
@@ -133,10 +174,20 @@ def _get_chromium() -> None:
     _say(chromium.executable())
 
 
-def _pytest(words: list[str], environment: dict[str, str]) -> str:
+def _pytest(words: list[str], environment: dict[str, str], *, processes: int | None = None) -> str:
     """Run pytest, showing what it says; answers its last line, such as “412 passed in 88.12s”."""
     how = [] if any(re.fullmatch("-[qv]+|--verbose|--quiet", word) for word in words) else ["-q"]
-    command = [sys.executable, "-m", "pytest", *how, "-n", _processes(), "--dist", "worksteal", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *how,
+        "-n",
+        str(_processes() if processes is None else processes),
+        "--dist",
+        "worksteal",
+        *words,
+    ]
     process = subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -159,20 +210,26 @@ def _pytest(words: list[str], environment: dict[str, str]) -> str:
     return last
 
 
-def _processes() -> str:
-    return str(min(4, os.cpu_count() or 1))
+def _processes() -> int:
+    return min(4, os.cpu_count() or 1)
 
 
 def _summarise(outcomes: list[Outcome]) -> None:
     _say("\n" + "=" * 80)
     for outcome in outcomes:
-        _say(
-            f"{'ok' if outcome.ok else 'FAILED':7}{outcome.stage:10}{outcome.seconds:7.1f} s   {outcome.said}"
-        )
+        _say(f"{outcome.ended:9}{outcome.stage:12}{outcome.seconds:7.1f} s   {outcome.said}")
     passed = sum(int(found[1]) for outcome in outcomes if (found := re.search(r"(\d+) passed", outcome.said)))
-    good = all(outcome.ok for outcome in outcomes)
     seconds = sum(outcome.seconds for outcome in outcomes)
-    _say(f"{'All stages passed' if good else 'SOMETHING FAILED'}: {passed} passed in {seconds:.1f} s")
+    ends = {outcome.ended for outcome in outcomes}
+    ended = (
+        "SOMETHING FAILED"
+        if FAILED in ends
+        else "All stages that ran passed"
+        if NOT_RUN in ends
+        else "All stages passed"
+    )
+    if ends != {NOT_RUN}:
+        _say(f"{ended}: {passed} passed in {seconds:.1f} s")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The words after `./run`: nothing, manage, test, help. Anything that goes wrong ends in one sentence."""
+"""The words after `./run`: nothing, or one of `help`'s. Anything that goes wrong ends in one sentence."""
 
 import os
 from collections.abc import Callable
@@ -11,9 +11,11 @@ HELP = """\
 BILLING_CATALOG=kaboot ./run
                            the same with another price list (config/catalogs/), its data kept apart
 ./run manage COMMAND …     a Django command with the same database and Stripe, such as ./run manage check
-./run test                 every test: lint, SQLite, PostgreSQL and Redis, browser journeys
+./run test                 every test: lint, SQLite, PostgreSQL and Redis, browser journeys, conformance
 ./run test --fast          lint and SQLite only
-./run test sqlite|postgres|journeys|lint [pytest arguments]
+./run test sqlite|postgres|journeys|lint|conformance [pytest arguments]
+./run conformance          Stripe's own tools (its CLI, stripe-node; from npm) against the simulator
+./run test-stripe-live     the simulator's scenarios against Stripe's test mode; needs STRIPE_SECRET_KEY=sk_test_…
 ./run help                 this page
 
 What it needs is Python 3.11 or newer. It writes .venv/, .env and var/ beside this file; delete them to start
@@ -24,7 +26,13 @@ ports; DATABASE_URL, REDIS_URL and STRIPE_SECRET_KEY replace the embedded databa
 
 def main(words: list[str]) -> int:
     """Do what was asked; the exit status is 0 when it went well."""
-    verbs: dict[str, Callable[[list[str]], int]] = {"manage": _manage, "test": _test, "help": _help}
+    verbs: dict[str, Callable[[list[str]], int]] = {
+        "manage": _manage,
+        "test": _test,
+        "conformance": lambda words: _test(["conformance", *words]),
+        "test-stripe-live": lambda words: _test(["stripe-live", *words]),
+        "help": _help,
+    }
     try:
         if not words:
             return house.start()

@@ -1,7 +1,6 @@
 """Scenarios that hold for Stripe and for the simulator alike: here it is decided which of the two is asked.
 
-The simulator, unless `./run test-stripe-live` says otherwise by TALLYHOUSE_CONTRACT=live; then the account whose test
-key is in STRIPE_SECRET_KEY.
+The simulator, unless `./run test-stripe-live` names an account of Stripe's test mode (see `live`).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from tests.contract.counterpart import Address, Counterpart, Witness
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[Address]:
-    if live.is_asked_for():
-        yield live.address()
+    if (account := live.chosen()) is not None:
+        yield account
         return
     running = serve(Simulator())
     yield Address("sk_test_" + "0" * 24, running.url, is_live=False)

@@ -9,10 +9,11 @@ import stripe
 
 from tests.contract.counterpart import Address
 
-ASKED_FOR = "TALLYHOUSE_CONTRACT"
+# The tests' settings replace STRIPE_… by values of their own, so the account travels to pytest under other names.
+AGAINST, WITH_KEY = "CONTRACT_AGAINST", "CONTRACT_KEY"
 STRIPE = "https://api.stripe.com"
 NO_KEY = (
-    "Not run: STRIPE_SECRET_KEY is empty. Set it to a key of Stripe's test mode (sk_test_…, from "
+    "STRIPE_SECRET_KEY is not set in the environment. Set it to a key of Stripe's test mode (sk_test_…, from "
     "dashboard.stripe.com/test/apikeys) to play the scenarios against Stripe itself."
 )
 
@@ -21,12 +22,18 @@ class WrongKey(Exception):
     """The key given cannot be used for this; the text says why and what to do."""
 
 
-def is_asked_for() -> bool:
-    """Whether the scenarios are to be played against Stripe, by TALLYHOUSE_CONTRACT=live."""
-    return os.environ.get(ASKED_FOR) == "live"
+def chosen() -> Address | None:
+    """The account the scenarios are to be played against; None: the simulator."""
+    base = os.environ.get(AGAINST)
+    return Address(os.environ[WITH_KEY], base, is_live=True) if base else None
 
 
-def address() -> Address:
+def environment(address: Address) -> dict[str, str]:
+    """What tells `chosen`, in another process, about this account."""
+    return {AGAINST: address.base, WITH_KEY: address.key}
+
+
+def given() -> Address:
     """The account behind STRIPE_SECRET_KEY. Raises `WrongKey` for a key that is none of test mode.
 
     STRIPE_API_BASE names another stand-in to be held to the same contract.

@@ -8,27 +8,31 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 ASKED_FOR = "TALLYHOUSE_CONFORMANCE"
 
+CLI = ("@stripe/cli", "1.52.0")
+NODE = ("stripe", "23.1.0")
+TOOLS = (CLI, NODE)
 
 Install = Callable[[str, str], Path]
 
 
+class CannotFetch(Exception):
+    """Stripe's own tools are not here and cannot be had; the text says what to do."""
+
+
 def installed(package: str, version: str) -> Path:
-    """The folder whose `node_modules` has this package; fails the test with a sentence when npm cannot do it."""
+    """The folder whose `node_modules` has this package; raises `CannotFetch` when npm cannot do it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tallyhouse-conformance"
     folder = cache / f"{package.strip('@').replace('/', '-')}-{version}"
     if (folder / "node_modules" / package / "package.json").exists():
         return folder
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.fail("npm is not here, so Stripe's own tools cannot be fetched. Install Node.js 18 or newer.")
+    if lack := lacking():
+        raise CannotFetch(lack)
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [
-            npm,
+            "npm",
             "install",
             "--no-audit",
             "--no-fund",
@@ -42,8 +46,20 @@ def installed(package: str, version: str) -> Path:
         timeout=300,
     )
     if done.returncode:
-        pytest.fail(f"npm could not install {package} {version}. It said:\n{done.stderr[-2000:]}")
+        said = " ".join(done.stderr.split())[-400:]
+        raise CannotFetch(f"npm could not fetch {package} {version}, which this needs. It said: {said}")
     return folder
+
+
+def lacking() -> str | None:
+    """What has to be installed first, as a sentence; None when nothing has to."""
+    missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
+    if not missing:
+        return None
+    return (
+        f"{' and '.join(missing)} cannot be found, so Stripe's own tools cannot be fetched and run. Install Node.js 18 "
+        "or newer with npm, and run ./run conformance again."
+    )
 
 
 def is_asked_for() -> bool:

@@ -1,7 +1,7 @@
 """Somebody with stripe-node buys: the simulator is not only for Python.
 
-The library comes from npm, so this runs when asked for, with `TALLYHOUSE_CONFORMANCE=1`; otherwise it is
-deselected, and pytest says so.
+The library comes from npm, so this runs in a stage of its own, `./run conformance`; elsewhere it is deselected, and
+pytest says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from simulator.core import Simulator
 from simulator.server import Running
 from tests.simulator import npm
 
-VERSION = "23.1.0"
 SCRIPT = Path(__file__).with_name("shop.mjs")
 
 
@@ -25,7 +24,7 @@ SCRIPT = Path(__file__).with_name("shop.mjs")
 def test_stripe_node_buys_a_plan_and_accepts_the_letters(
     from_npm: npm.Install, sim: Simulator, house: Running
 ) -> None:
-    home = from_npm("stripe", VERSION)
+    home = from_npm(*npm.NODE)
     node = shutil.which("node")
     assert node is not None, "node is not here although npm is. Install Node.js 18 or newer."
     house.simulator.deliveries.set_hold(False)
