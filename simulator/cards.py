@@ -1,14 +1,14 @@
-"""Stripe's test cards and what each does: docs.stripe.com/testing."""
+"""Stripe's test cards and test bank accounts, and what each does: docs.stripe.com/testing."""
 
 from dataclasses import dataclass
 
-from simulator.errors import StripeError, card
+from simulator.errors import StripeError, card, invalid
 from simulator.shapes import Obj
 
 
 @dataclass(frozen=True)
 class Card:
-    """A test card: where it says no, and when its bank wants to see the customer."""
+    """A test card or account: where it says no, and when its bank wants to see the customer."""
 
     number: str
     brand: str = "visa"
@@ -21,6 +21,19 @@ class Card:
     authentication: str = ""
     """`always`, `on_session` (until it is set up), `off_session_only` never again after set-up."""
     disputes: bool = False
+    inquires: bool = False
+    """Disputed by an inquiry only: the money stays for now."""
+    at_once: bool = False
+    """Its money is in the available balance at once."""
+    takes: int | None = None
+    """Seconds until a bank account's debit is known to have gone through or not; None answers at once."""
+    bounces: bool = False
+    """A bank account's debit that comes back."""
+
+    @property
+    def kind(self) -> str:
+        """Stripe's type of payment method."""
+        return "card" if self.number.isdigit() else "sepa_debit"
 
 
 # code, decline_code, message
@@ -47,7 +60,7 @@ _CARDS = (
     Card("5200828282828210", brand="mastercard", funding="debit"),
     Card("378282246310005", brand="amex"),
     Card("6011111111111117", brand="discover"),
-    Card("4000000000000077"),
+    Card("4000000000000077", at_once=True),
     Card("4000002760000016", country="DE"),
     Card("4000008260000000", country="GB"),
     Card("4000000000000002", declines="generic_decline"),
@@ -61,14 +74,24 @@ _CARDS = (
     Card("4000000000006975", declines="card_velocity_exceeded"),
     Card("4000000000000341", declines="generic_decline", attaches=True),
     Card("4000000000000259", disputes=True),
-    Card("4000000000001976", disputes=True),  # at Stripe an inquiry; here a dispute like the other
+    Card("4000000000001976", inquires=True),
     Card("4000000000003220", authentication="on_session"),
     Card("4000002500003155", authentication="on_session"),
     Card("4000003800000446", authentication="on_session"),
     Card("4000002760003184", authentication="always"),
     Card("4000008260003178", authentication="always", declines="insufficient_funds", attaches=True),
 )
-_BY_NUMBER = {found.number: found for found in _CARDS}
+# docs.stripe.com/payments/sepa-debit/accept-a-payment#test-your-integration; the last is the one that the
+# scenario for `checkout.session.async_payment_failed` of Stripe's own command-line tool pays with.
+_ACCOUNTS = (
+    Card("AT611904300234573201", country="AT", takes=0),
+    Card("AT321904300235473204", country="AT", takes=180),
+    Card("AT861904300235473202", country="AT", takes=0, bounces=True),
+    Card("AT051904300235473205", country="AT", takes=180, bounces=True),
+    Card("AT591904300235473203", country="AT", takes=0, disputes=True),
+    Card("IT60X0542811101000000123456", country="IT", takes=0, bounces=True),
+)
+_BY_NUMBER = {found.number: found for found in (*_CARDS, *_ACCOUNTS)}
 
 _TOKENS = {
     "visa": "4242424242424242",
@@ -117,6 +140,20 @@ def by_number(number: str) -> Card:
     )
 
 
+def by_iban(iban: str) -> Card:
+    """The test account with this IBAN; one that only looks right behaves like the first of them."""
+    plain = iban.replace(" ", "").upper()
+    found = _BY_NUMBER.get(plain)
+    if found is not None and found.kind == "sepa_debit":
+        return found
+    digits = "".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4]) if plain.isalnum() else ""
+    if not 15 <= len(plain) <= 34 or not plain[:2].isalpha() or int(digits or 0) % 97 != 1:
+        raise invalid(
+            "The IBAN you provided is invalid.", param="sepa_debit[iban]", code="invalid_bank_account_iban"
+        )
+    return Card(plain, country=plain[:2], takes=0)
+
+
 def by_token(token: str) -> Card | None:
     """The card behind `pm_card_visa`, `pm_card_visa_chargeDeclined`, `tok_amex`…, or None."""
     for prefix in ("pm_card_visa_", "pm_card_", "tok_visa_", "tok_"):
@@ -128,7 +165,8 @@ def by_token(token: str) -> Card | None:
 
 def behind(payment_method: Obj) -> Card:
     """The card a payment method stands for."""
-    return _BY_NUMBER[payment_method["_"]["number"]]
+    number = payment_method["_"]["number"]
+    return _BY_NUMBER.get(number) or by_iban(number)
 
 
 def decline(found: Card) -> StripeError:

@@ -10,10 +10,18 @@ if TYPE_CHECKING:
 
 
 def charge(
-    sim: "Simulator", payment: Obj, method: Obj, error: StripeError | None, *, captures: bool = True
+    sim: "Simulator",
+    payment: Obj,
+    method: Obj,
+    error: StripeError | None,
+    *,
+    captures: bool = True,
+    is_pending: bool = False,
 ) -> Obj:
-    """A charge of an intent's amount on a card; failed when there is an `error`, else taken or only held."""
-    is_paid = error is None
+    """A charge of an intent's amount; failed when there is an `error`, else taken, only held, or pending as
+    long as a bank has not answered.
+    """
+    is_paid = error is None and not is_pending
     found = new(
         "charge",
         amount=payment["amount"],
@@ -29,20 +37,21 @@ def charge(
         failure_message=error.message if error else None,
         fraud_details={},
         metadata=dict(payment["metadata"]),
-        outcome=_outcome(error),
+        outcome=outcome(error),
         paid=is_paid,
         payment_intent=payment["id"],
         payment_method=method["id"],
-        payment_method_details={"card": _card_details(method, payment["amount"]), "type": "card"},
+        payment_method_details=_details(method, payment["amount"]),
         radar_options={},
         receipt_email=payment["receipt_email"],
-        status="succeeded" if is_paid else "failed",
+        status="pending" if is_pending else "succeeded" if is_paid else "failed",
     )
     found["receipt_url"] = f"{sim.base_url}/receipts/{found['id']}" if is_paid else None
     return sim.save(found)
 
 
-def _outcome(error: StripeError | None) -> Obj:
+def outcome(error: StripeError | None) -> Obj:
+    """What the bank, and Stripe's own rules, said of a charge."""
     if error is None:
         return {
             "advice_code": None,
@@ -66,6 +75,13 @@ def _outcome(error: StripeError | None) -> Obj:
         "seller_message": "The bank did not return any further details with this decline.",
         "type": "issuer_declined",
     }
+
+
+def _details(method: Obj, amount: int) -> Obj:
+    if method["type"] == "card":
+        return {"card": _card_details(method, amount), "type": "card"}
+    kept = {key: value for key, value in method[method["type"]].items() if key != "generated_from"}
+    return {"type": method["type"], method["type"]: {**kept, "expected_debit_date": None, "mandate": None}}
 
 
 def _card_details(method: Obj, amount: int) -> Obj:

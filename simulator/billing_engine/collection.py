@@ -40,6 +40,9 @@ def attempt(
 
 def conclude(sim: "Simulator", invoice: Obj, outcome: Outcome) -> Outcome:
     """Writes the outcome of an attempt on the invoice and its subscription."""
+    if outcome.status == "processing":
+        _await(sim, invoice)
+        return outcome
     invoice["_"]["attempts"] += 1
     if outcome.status == "paid":
         settle(sim, invoice, through_intent=True)
@@ -89,6 +92,18 @@ def method_for(sim: "Simulator", invoice: Obj) -> Obj | None:
     return None
 
 
+def _await(sim: "Simulator", invoice: Obj) -> None:
+    """A bank needs days to say: meanwhile the subscription is active
+    (docs.stripe.com/billing/subscriptions/overview#payment-status).
+    """
+    with events.change(sim, invoice, "invoice.updated"):
+        invoice |= {"attempted": True, "next_payment_attempt": None}
+    subscription = invoicing.subscription_of(sim, invoice)
+    if subscription is not None and subscription["status"] == "incomplete":
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["status"] = "active"
+
+
 def _fail(sim: "Simulator", invoice: Obj, outcome: Outcome) -> None:
     attempts = invoice["_"]["attempts"]
     is_first = invoice["billing_reason"] == "subscription_create"
@@ -109,7 +124,8 @@ def _fail(sim: "Simulator", invoice: Obj, outcome: Outcome) -> None:
         with events.change(sim, customer, "customer.updated"):
             customer["delinquent"] = True
     subscription = invoicing.subscription_of(sim, invoice)
-    if subscription is None or is_first or subscription["pending_update"] is not None:
+    is_sent = invoice["collection_method"] == "send_invoice"
+    if subscription is None or (is_first and is_sent) or subscription["pending_update"] is not None:
         return
     if subscription["status"] == "active":
         with events.change(sim, subscription, "customer.subscription.updated"):

@@ -122,6 +122,7 @@ def _expect_payment(sim: "Simulator", invoice: Obj) -> None:
             description="Subscription creation" if first else _described(invoice),
             invoice=invoice["id"],
             setup_future_usage="off_session" if first else None,
+            kinds=_kinds(sim, invoice),
         )
     else:
         payment["_"]["invoice"] = invoice["id"]
@@ -139,6 +140,16 @@ def _expect_payment(sim: "Simulator", invoice: Obj) -> None:
             status_transitions={"canceled_at": None, "paid_at": None},
         )
     )
+
+
+def _kinds(sim: "Simulator", invoice: Obj) -> list[str]:
+    """What the invoice may be paid with: as its subscription says, else cards and what is to be charged."""
+    from simulator.billing_engine import collection
+
+    subscription = invoicing.subscription_of(sim, invoice)
+    asked = ((subscription or {}).get("payment_settings") or {}).get("payment_method_types")
+    method = collection.method_for(sim, invoice)
+    return list(asked or sorted({"card"} | ({method["type"]} if method else set())))
 
 
 def _described(invoice: Obj) -> str:

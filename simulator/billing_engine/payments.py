@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import cards, events
 from simulator.billing_engine import charging, money
-from simulator.errors import StripeError
+from simulator.errors import StripeError, invalid
 from simulator.errors import card as card_error
 from simulator.shapes import Obj, new, new_id
 
@@ -20,7 +20,9 @@ AUTHENTICATION_FAILED = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a confirmation went: `paid`, `declined` (with the error) or `requires_action`."""
+    """How a confirmation went: `paid`, `declined` (with the error), `requires_action`, or `processing` when
+    a bank needs time to say.
+    """
 
     status: str
     error: StripeError | None = None
@@ -37,8 +39,9 @@ def intent(
     invoice: str | None = None,
     setup_future_usage: str | None = None,
     receipt_email: str | None = None,
+    kinds: list[str] | None = None,
 ) -> Obj:
-    """A new payment intent without a card."""
+    """A new payment intent without a card; `kinds`: the types of payment methods it takes."""
     now = sim.clock.now(customer)
     found = new(
         "payment_intent",
@@ -52,8 +55,8 @@ def intent(
         customer=customer,
         description=description,
         metadata=metadata or {},
-        payment_method_options={"card": _card_options()},
-        payment_method_types=["card"],
+        payment_method_options={kind: dict(_OPTIONS[kind]) for kind in kinds or ["card"] if kind in _OPTIONS},
+        payment_method_types=kinds or ["card"],
         receipt_email=receipt_email,
         setup_future_usage=setup_future_usage,
         status="requires_payment_method",
@@ -74,15 +77,18 @@ def confirm(
     authenticated: bool = False,
     return_url: str | None = None,
 ) -> Outcome:
-    """Charges a card: the bank pays, declines, or wants to see the customer first. Tells everybody but
-    the invoice.
+    """Charges a card: the bank pays, declines, or wants to see the customer first; a bank account is asked
+    and answers later. Tells everybody but the invoice. Raises 400 for a kind the intent does not take.
     """
     card = cards.behind(method)
+    _check_kind(payment, card)
     payment["payment_method"] = method["id"]
     if needs_authentication(card, method, off_session=off_session) and not authenticated:
         if off_session and payment["_"]["invoice"] is None:
             return _decline(sim, payment, method, _needs_customer(payment))
         return _ask(sim, payment, return_url)
+    if card.takes is not None:
+        return _ask_bank(sim, payment, method, card.takes)
     if card.declines:
         return _decline(sim, payment, method, cards.decline(card))
     return _pay(sim, payment, method, card)
@@ -115,7 +121,7 @@ def authentication_failed(sim: "Simulator", payment: Obj) -> StripeError:
     error = card_error(AUTHENTICATION_FAILED, "payment_intent_authentication_failure")
     payment["status"] = "requires_payment_method"
     payment["next_action"] = None
-    payment["last_payment_error"] = _error(sim, error, payment["payment_method"])
+    payment["last_payment_error"] = described(sim, error, payment["payment_method"])
     payment["payment_method"] = None
     sim.save(payment)
     events.emit(sim, "payment_intent.payment_failed", payment)
@@ -168,11 +174,20 @@ def _pay(sim: "Simulator", payment: Obj, method: Obj, card: cards.Card) -> Outco
     settled_invoice_payment(sim, payment)
     events.emit(sim, "charge.succeeded", charge)
     events.emit(sim, "payment_intent.succeeded", payment)
-    if card.disputes:
+    after_paying(sim, card, charge)
+    return Outcome("paid")
+
+
+def after_paying(sim: "Simulator", card: cards.Card, charge: Obj) -> None:
+    """What some test cards do when all is paid: dispute it, or make the money available at once."""
+    if card.disputes or card.inquires:
         from simulator.resources import disputes
 
-        disputes.open_for(sim, charge)
-    return Outcome("paid")
+        disputes.open_for(sim, charge, is_inquiry=card.inquires)
+    if card.at_once:
+        from simulator.resources import account
+
+        events.emit(sim, "balance.available", account.sums(sim))
 
 
 def take(sim: "Simulator", payment: Obj, charge: Obj) -> None:
@@ -199,6 +214,33 @@ def take(sim: "Simulator", payment: Obj, charge: Obj) -> None:
     sim.save(payment)
 
 
+def _check_kind(payment: Obj, card: cards.Card) -> None:
+    if card.kind not in payment["payment_method_types"]:
+        allowed = ", ".join(payment["payment_method_types"])
+        raise invalid(
+            f"The PaymentMethod provided ({card.kind}) is not allowed for this PaymentIntent. "
+            f"It takes: {allowed}.",
+            param="payment_method",
+        )
+    if card.kind == "sepa_debit" and payment["currency"] != "eur":
+        raise invalid("SEPA Direct Debit only takes payments in `eur`.", param="currency")
+
+
+def _ask_bank(sim: "Simulator", payment: Obj, method: Obj, takes: int) -> Outcome:
+    charge = charging.charge(sim, payment, method, error=None, is_pending=True)
+    payment |= {
+        "status": "processing",
+        "latest_charge": charge["id"],
+        "last_payment_error": None,
+        "next_action": None,
+    }
+    payment["_"]["answers_at"] = sim.clock.now(payment) + takes
+    sim.save(payment)
+    events.emit(sim, "charge.pending", charge)
+    events.emit(sim, "payment_intent.processing", payment)
+    return Outcome("processing")
+
+
 def _authorize(sim: "Simulator", payment: Obj, method: Obj) -> Outcome:
     """`capture_method=manual`: the bank holds the amount until it is captured or canceled."""
     charge = charging.charge(sim, payment, method, error=None, captures=False)
@@ -220,7 +262,7 @@ def _decline(sim: "Simulator", payment: Obj, method: Obj, error: StripeError) ->
     payment |= {
         "status": "requires_payment_method",
         "latest_charge": charge["id"],
-        "last_payment_error": _error(sim, error, method["id"]) | {"charge": charge["id"]},
+        "last_payment_error": described(sim, error, method["id"]) | {"charge": charge["id"]},
         "next_action": None,
         "payment_method": None,
     }
@@ -244,7 +286,8 @@ def _needs_customer(payment: Obj) -> StripeError:
     )
 
 
-def _error(sim: "Simulator", error: StripeError, method: str | None) -> dict[str, Any]:
+def described(sim: "Simulator", error: StripeError, method: str | None) -> dict[str, Any]:
+    """An error as an intent keeps it, with the payment method it was met with."""
     from simulator import view
 
     found = sim.store.get("payment_method", method)
@@ -258,10 +301,12 @@ def _error(sim: "Simulator", error: StripeError, method: str | None) -> dict[str
     }
 
 
-def _card_options() -> Obj:
-    return {
+_OPTIONS: dict[str, Obj] = {
+    "card": {
         "installments": None,
         "mandate_options": None,
         "network": None,
         "request_three_d_secure": "automatic",
-    }
+    },
+    "sepa_debit": {},
+}

@@ -13,6 +13,7 @@ from simulator.billing_engine import (
     invoicing,
     lines,
     periods,
+    trials,
     usage,
 )
 from simulator.shapes import Obj
@@ -158,21 +159,13 @@ def preview_next(sim: "Simulator", subscription: Obj) -> Obj:
 
 def _end_trial(sim: "Simulator", subscription: Obj) -> None:
     """The trial is over: renew and go on, or, without a card, do what `trial_settings` says."""
-    customer = sim.store.get("customer", subscription["customer"]) or {}
-    has_card = bool(
-        subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
-    )
-    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
-    if subscription["collection_method"] == "charge_automatically" and not has_card:
-        if behavior == "cancel":
-            canceling.end(sim, subscription, reason="cancellation_requested", invoice_now=False)
-            return
-        if behavior == "pause":
-            with events.change(sim, subscription, "customer.subscription.updated"):
-                subscription["status"] = "paused"
-            events.emit(sim, "customer.subscription.paused", subscription)
-            return
-    renew(sim, subscription, becomes="active")
+    behavior = trials.behavior_at_end(sim, subscription)
+    if behavior == "cancel":
+        canceling.end(sim, subscription, reason="cancellation_requested", invoice_now=False)
+    elif behavior == "pause":
+        trials.pause(sim, subscription)
+    else:
+        renew(sim, subscription, becomes="active")
 
 
 def invoice_when(sim: "Simulator", invoice: Obj) -> int | None:

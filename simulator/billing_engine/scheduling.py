@@ -5,7 +5,7 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events
-from simulator.billing_engine import canceling, discounts, items, phases, subscribing, updating
+from simulator.billing_engine import canceling, discounts, items, periods, phases, subscribing, updating
 from simulator.errors import invalid
 from simulator.params import Params
 from simulator.shapes import Obj, new
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 LIVE = ("not_started", "active")
+EXPIRY_NOTICE = 7 * periods.DAY
 
 
 def begin(sim: "Simulator", customer: Obj, params: Params) -> Obj:
@@ -187,6 +188,7 @@ def _frame(sim: "Simulator", customer: Obj, params: Params) -> Obj:
         metadata=params.metadata(),
         test_clock=customer["test_clock"],
     )
+    schedule["_"] = {}
     settings = schedule["default_settings"]
     settings |= {"collection_method": "charge_automatically"}
     settings["invoice_settings"]["issuer"] = {"type": "self"}
@@ -263,7 +265,18 @@ def _phase_at(schedule: Obj, now: int) -> int:
 def _when(sim: "Simulator", schedule: Obj) -> int | None:
     if schedule["status"] == "not_started":
         return int(schedule["phases"][0]["start_date"])
-    return int(schedule["current_phase"]["end_date"]) if schedule["status"] == "active" else None
+    if schedule["status"] != "active":
+        return None
+    ends = int(schedule["current_phase"]["end_date"])
+    return min(ends, _notice(schedule) or ends)
+
+
+def _notice(schedule: Obj) -> int | None:
+    """When to say that the schedule will be over; never for one that begins later than that."""
+    last = schedule["phases"][-1]["end_date"]
+    moment = int(last) - EXPIRY_NOTICE
+    is_told = schedule["_"].get("told_expiring") == last
+    return None if is_told or moment < schedule["phases"][0]["start_date"] else moment
 
 
 def _act(sim: "Simulator", schedule: Obj) -> None:
@@ -271,13 +284,22 @@ def _act(sim: "Simulator", schedule: Obj) -> None:
     if schedule["status"] == "not_started":
         enter(sim, schedule, 0)
         return
-    ended = schedule["current_phase"]["end_date"]
+    notice, ended = _notice(schedule), schedule["current_phase"]["end_date"]
+    if notice is not None and notice <= sim.clock.now(schedule):
+        schedule["_"]["told_expiring"] = schedule["phases"][-1]["end_date"]
+        sim.save(schedule)
+        events.emit(sim, "subscription_schedule.expiring", schedule)
+        return
     following = [at for at, phase in enumerate(schedule["phases"]) if phase["start_date"] >= ended]
     if following:
         enter(sim, schedule, following[0])
     elif schedule["end_behavior"] == "cancel":
         _complete(sim, schedule)
     else:
+        # The tool Stripe ships expects `completed` of a schedule that lets go after its last phase.
+        schedule["completed_at"] = sim.clock.now(schedule)
+        sim.save(schedule)
+        events.emit(sim, "subscription_schedule.completed", schedule)
         release(sim, schedule)
 
 
@@ -292,12 +314,13 @@ def _complete(sim: "Simulator", schedule: Obj) -> None:
 
 @events.follows("customer.subscription.deleted")
 def _left_alone(sim: "Simulator", subscription: Obj) -> None:
-    """A subscription canceled directly takes its schedule with it."""
+    """A subscription canceled directly takes its schedule with it; one that ended unpaid aborts it."""
     schedule = sim.store.get("subscription_schedule", subscription["schedule"])
     if schedule is not None and schedule["status"] in LIVE:
         schedule |= {"status": "canceled", "canceled_at": sim.clock.now(schedule), "current_phase": None}
         sim.save(schedule)
-        events.emit(sim, "subscription_schedule.canceled", schedule)
+        is_unpaid = (subscription["cancellation_details"] or {}).get("reason") == "payment_failed"
+        events.emit(sim, f"subscription_schedule.{'aborted' if is_unpaid else 'canceled'}", schedule)
 
 
 # Before the subscription itself: a phase that begins when a period ends decides what that period costs.

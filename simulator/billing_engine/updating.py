@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from simulator import events
 from simulator.billing_engine import (
+    canceling,
     changing,
     collection,
     discounts,
@@ -13,6 +14,7 @@ from simulator.billing_engine import (
     items,
     payments,
     taxing,
+    trials,
 )
 from simulator.billing_engine.changing import Change
 from simulator.errors import invalid
@@ -39,6 +41,12 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
         "allow_incomplete",
     )
     change = planned(sim, subscription, params)
+    if change is not None and change.ends_trial:
+        ending = trials.behavior_at_end(sim, subscription)
+        if ending == "pause":
+            return _without_card(sim, subscription, params)
+        if ending == "cancel":
+            return canceling.end(sim, subscription, reason="cancellation_requested", invoice_now=False)
     invoice = None
     if change is not None and (change.restarts or params.text("proration_behavior") == "always_invoice"):
         invoice = _invoice(sim, subscription, change, params, behavior)
@@ -55,6 +63,14 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
             changing.keep_proration(sim, subscription, proration)
     if invoice is not None and change is not None:
         _collect(sim, subscription, change, invoice, behavior, off_session=params.flag("off_session"))
+    return subscription
+
+
+def _without_card(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
+    """A trial ended by hand that has nothing to charge: paused, as it would be at its day."""
+    with events.change(sim, subscription, "customer.subscription.updated"):
+        _facts(sim, subscription, params)
+    trials.pause(sim, subscription)
     return subscription
 
 

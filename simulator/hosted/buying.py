@@ -85,7 +85,13 @@ def subscribe(
     )
     session["subscription"] = subscription["id"]
     session["invoice"] = subscription["latest_invoice"]
-    return complete(sim, session, payment_status="paid" if due else "no_payment_required")
+    first = sim.store.get("invoice", subscription["latest_invoice"])
+    is_paid = first is not None and first["status"] == "paid"
+    return complete(
+        sim,
+        session,
+        payment_status="no_payment_required" if not due else "paid" if is_paid else "unpaid",
+    )
 
 
 def _try_first(sim: "Simulator", session: Obj, customer: Obj, method: Obj) -> Outcome:
@@ -114,7 +120,7 @@ def _pay_once(sim: "Simulator", session: Obj, customer: Obj, method: Obj) -> Out
         return Outcome.declined(outcome.error)
     if outcome.status == "requires_action":
         return Outcome("requires_action", intent=payment["id"])
-    return complete(sim, session, payment_status="paid")
+    return complete(sim, session, payment_status="unpaid" if outcome.status == "processing" else "paid")
 
 
 def _intent(sim: "Simulator", session: Obj, customer: Obj, description: str | None) -> Obj:
@@ -129,6 +135,7 @@ def _intent(sim: "Simulator", session: Obj, customer: Obj, description: str | No
         customer=customer["id"],
         description=description,
         setup_future_usage="off_session" if session["mode"] == "subscription" else None,
+        kinds=list(session["payment_method_types"]),
     )
     payment["_"]["checkout"] = session["id"]
     session["_"]["intent"] = payment["id"]

@@ -33,12 +33,17 @@ def retrieve_by_id(sim: "Simulator", request: Request, name: str) -> Obj:
 @route("GET", "/v1/balance")
 def balance(sim: "Simulator", request: Request) -> Obj:
     """GET /v1/balance: all payments less fees and refunds, by currency."""
-    sums: dict[str, int] = {}
+    return sums(sim)
+
+
+def sums(sim: "Simulator") -> Obj:
+    """The balance: everything is available at once here."""
+    by_currency: dict[str, int] = {}
     for entry in sim.store.all("balance_transaction"):
-        sums[entry["currency"]] = sums.get(entry["currency"], 0) + entry["net"]
+        by_currency[entry["currency"]] = by_currency.get(entry["currency"], 0) + entry["net"]
     entries = [
         {"amount": amount, "currency": currency, "source_types": {"card": amount}}
-        for currency, amount in (sums or {"usd": 0}).items()
+        for currency, amount in (by_currency or {"usd": 0}).items()
     ]
     nothing = [{**entry, "amount": 0, "source_types": {"card": 0}} for entry in entries]
     return {"object": "balance", "available": entries, "livemode": False, "pending": nothing}

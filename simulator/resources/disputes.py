@@ -1,11 +1,11 @@
-"""Disputes: the card 4000 0000 0000 0259 pays and is then disputed as fraudulent
-(docs.stripe.com/testing#disputes).
+"""Disputes: the card 4000 0000 0000 0259 pays and is then disputed as fraudulent, 4000 0000 0000 1976 is
+only inquired about (docs.stripe.com/testing#disputes).
 """
 
 from typing import TYPE_CHECKING
 
 from simulator import events, lists
-from simulator.billing_engine import periods
+from simulator.billing_engine import charging, periods
 from simulator.errors import invalid, no_such
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new
@@ -13,11 +13,20 @@ from simulator.shapes import Obj, new
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-_WINS = "winning_evidence"
+# What the evidence of a test dispute says decides it: docs.stripe.com/testing#evidence.
+_ENDS = {
+    ("needs_response", "winning_evidence"): "won",
+    ("needs_response", "losing_evidence"): "lost",
+    ("warning_needs_response", "winning_evidence"): "warning_closed",
+    ("warning_needs_response", "losing_evidence"): "warning_closed",
+}
+_ESCALATES = "escalate_inquiry_evidence"
+_OPEN = ("needs_response", "warning_needs_response")
+_FEE = 1500
 
 
-def open_for(sim: "Simulator", charge: Obj) -> Obj:
-    """The cardholder disputes a charge: the money is gone until the dispute is won."""
+def open_for(sim: "Simulator", charge: Obj, *, is_inquiry: bool = False) -> Obj:
+    """The cardholder disputes a charge: the money is gone until the dispute is won. An inquiry only asks."""
     now = sim.clock.now(charge)
     dispute = new(
         "dispute",
@@ -26,11 +35,11 @@ def open_for(sim: "Simulator", charge: Obj) -> Obj:
         created=now,
         currency=charge["currency"],
         enhanced_eligibility_types=[],
-        is_charge_refundable=False,
+        is_charge_refundable=is_inquiry,
         metadata={},
         payment_intent=charge["payment_intent"],
         reason="fraudulent",
-        status="needs_response",
+        status="warning_needs_response" if is_inquiry else "needs_response",
     )
     dispute["evidence_details"] |= {
         "due_by": now + 14 * periods.DAY,
@@ -41,7 +50,9 @@ def open_for(sim: "Simulator", charge: Obj) -> Obj:
     sim.save(charge)
     sim.save(dispute)
     events.emit(sim, "charge.dispute.created", dispute)
-    events.emit(sim, "charge.dispute.funds_withdrawn", dispute)
+    if not is_inquiry:
+        _move(sim, dispute, -dispute["amount"], fee=_FEE)
+        events.emit(sim, "charge.dispute.funds_withdrawn", dispute)
     return dispute
 
 
@@ -64,15 +75,18 @@ def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("POST", "/v1/disputes/{id}")
 def update(sim: "Simulator", request: Request, name: str) -> Obj:
-    """POST /v1/disputes/{id}: evidence `winning_evidence` wins, `losing_evidence` loses, as in
-    Stripe's test mode.
+    """POST /v1/disputes/{id}: evidence `winning_evidence` wins, `losing_evidence` loses, and
+    `escalate_inquiry_evidence` makes an inquiry a dispute, as in Stripe's test mode.
     """
     dispute, params = _need(sim, name), request.params
-    if dispute["status"] != "needs_response":
+    if dispute["status"] not in _OPEN:
         raise invalid("This dispute is already closed.")
-    words = params.inner("evidence").text("uncategorized_text")
-    if words in (_WINS, "losing_evidence"):
-        _close(sim, dispute, "won" if words == _WINS else "lost")
+    words = params.inner("evidence").text("uncategorized_text") or ""
+    end = _ENDS.get((dispute["status"], words))
+    if end is not None:
+        _close(sim, dispute, end)
+    elif words == _ESCALATES and dispute["status"] == "warning_needs_response":
+        _escalate(sim, dispute)
     else:
         with events.change(sim, dispute, "charge.dispute.updated"):
             dispute["metadata"] = params.metadata(dispute["metadata"])
@@ -86,20 +100,46 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
 def close(sim: "Simulator", request: Request, name: str) -> Obj:
     """POST /v1/disputes/{id}/close: gives in."""
     dispute = _need(sim, name)
-    _close(sim, dispute, "lost")
+    if dispute["status"] not in _OPEN:
+        raise invalid("This dispute is already closed.")
+    _close(sim, dispute, "lost" if dispute["status"] == "needs_response" else "warning_closed")
     return dispute
+
+
+def _escalate(sim: "Simulator", dispute: Obj) -> None:
+    with events.change(sim, dispute, "charge.dispute.updated"):
+        dispute |= {"status": "needs_response", "is_charge_refundable": False}
+        _move(sim, dispute, -dispute["amount"], fee=_FEE)
+    events.emit(sim, "charge.dispute.funds_withdrawn", dispute)
 
 
 def _close(sim: "Simulator", dispute: Obj, status: str) -> None:
     dispute["status"] = status
     sim.save(dispute)
-    events.emit(sim, "charge.dispute.closed", dispute)
     if status == "won":
+        _move(sim, dispute, dispute["amount"], fee=-_FEE)
+    events.emit(sim, "charge.dispute.closed", dispute)
+    if status in ("won", "warning_closed"):
         charge = sim.store.get("charge", dispute["charge"])
         if charge is not None:
             charge["disputed"] = False
             sim.save(charge)
+    if status == "won":
         events.emit(sim, "charge.dispute.funds_reinstated", dispute)
+
+
+def _move(sim: "Simulator", dispute: Obj, amount: int, *, fee: int) -> None:
+    """Money and Stripe's fee leave the balance, or come back."""
+    entry = charging.transaction(
+        sim,
+        kind="adjustment",
+        source=dispute,
+        amount=amount,
+        fee=fee,
+        description=f"Chargeback {'withdrawal' if amount < 0 else 'reversal'} for {dispute['charge']}",
+    )
+    dispute["balance_transactions"].append(entry)
+    sim.save(dispute)
 
 
 def _need(sim: "Simulator", name: str) -> Obj:

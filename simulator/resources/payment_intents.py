@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import cards, events, lists, search
-from simulator.billing_engine import collection, payments
+from simulator import agenda, cards, events, lists, search
+from simulator.billing_engine import collection, debiting, payments
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import invalid, no_such
 from simulator.resources import customers, payment_methods
@@ -42,6 +42,7 @@ def create(sim: "Simulator", request: Request) -> Obj:
         metadata=params.metadata(),
         setup_future_usage=params.text("setup_future_usage"),
         receipt_email=params.text("receipt_email"),
+        kinds=params.list("payment_method_types") or None,
     )
     payment["capture_method"] = params.choice(
         "capture_method", ("automatic", "automatic_async", "manual"), "automatic_async"
@@ -186,3 +187,6 @@ def _confirm(sim: "Simulator", payment: Obj, request: Request) -> None:
     )
     if outcome.error is not None:
         raise outcome.error
+
+
+agenda.duty("payment_intent", debiting.when, debiting.answer)

@@ -1,4 +1,4 @@
-"""Payment methods: cards, attached to a customer or not."""
+"""Payment methods: cards and SEPA bank accounts, attached to a customer or not."""
 
 import hashlib
 import time
@@ -38,8 +38,8 @@ def make(
     metadata: dict[str, str] | None = None,
     now: int | None = None,
 ) -> Obj:
-    """A new payment method for a test card."""
-    method = new("payment_method", type="card", created=sim.clock.now() if now is None else now)
+    """A new payment method for a test card or a test bank account."""
+    method = new("payment_method", type=card.kind, created=sim.clock.now() if now is None else now)
     for other in [key for key, value in method.items() if value is None and key not in _KEPT]:
         del method[other]
     method |= {
@@ -52,7 +52,7 @@ def make(
             "tax_id": None,
         }
         | (billing or {}),
-        "card": _card(card, exp_month, exp_year),
+        card.kind: _card(card, exp_month, exp_year) if card.kind == "card" else _account(card),
         "metadata": metadata or {},
         "_": {"number": card.number, "is_set_up": False},
     }
@@ -92,7 +92,8 @@ def attach_to(sim: "Simulator", method: Obj, customer: Obj) -> Obj:
     if card.declines and not card.attaches:
         raise cards.decline(card)
     method["customer"] = customer["id"]
-    method["card"]["checks"]["cvc_check"] = "pass"
+    if method["type"] == "card":
+        method["card"]["checks"]["cvc_check"] = "pass"
     sim.save(method)
     events.emit(sim, "payment_method.attached", method)
     return method
@@ -100,13 +101,16 @@ def attach_to(sim: "Simulator", method: Obj, customer: Obj) -> Obj:
 
 @route("POST", "/v1/payment_methods")
 def create(sim: "Simulator", request: Request) -> Obj:
-    """POST /v1/payment_methods for a card: by number or by `card[token]`."""
+    """POST /v1/payment_methods for a card, by number or by `card[token]`, or for a SEPA bank account."""
     params = request.params
     if "payment_method" in params:
         return make(sim, cards.behind(need(sim, params.need("payment_method"))))
+    if params.need("type") == "sepa_debit":
+        return _debit(sim, params)
     if params.need("type") != "card":
         raise invalid(
-            f"The payment method type `{params.text('type')}` is not simulated: use `card`.", param="type"
+            f"The payment method type `{params.text('type')}` is not simulated: use `card` or `sepa_debit`.",
+            param="type",
         )
     given = params.inner("card")
     token = given.text("token")
@@ -211,6 +215,14 @@ def listed(sim: "Simulator", request: Request, customer: str) -> Obj:
     )
 
 
+def _debit(sim: "Simulator", params: Params) -> Obj:
+    billing = params.inner("billing_details")
+    for key in ("name", "email"):
+        billing.need(key)
+    account = cards.by_iban(params.inner("sepa_debit").need("iban"))
+    return make(sim, account, billing=_billing(billing), metadata=params.metadata())
+
+
 _KEPT = frozenset(("customer", "customer_account", "allow_redisplay", "metadata"))
 
 
@@ -232,6 +244,17 @@ def _card(card: cards.Card, exp_month: int, exp_year: int) -> Obj:
         "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
+    }
+
+
+def _account(account: cards.Card) -> Obj:
+    return {
+        "bank_code": account.number[4:9],
+        "branch_code": "",
+        "country": account.country,
+        "fingerprint": hashlib.sha256(account.number.encode()).hexdigest()[:16],
+        "generated_from": {"charge": None, "setup_attempt": None},
+        "last4": account.number[-4:],
     }
 
 

@@ -120,9 +120,12 @@ def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("POST", "/v1/refunds/{id}")
 def update(sim: "Simulator", request: Request, name: str) -> Obj:
-    """POST /v1/refunds/{id}: metadata."""
+    """POST /v1/refunds/{id}: metadata; told twice, as Stripe does for those who know only the older event."""
     refund = _need(sim, name)
-    with events.change(sim, refund, "refund.updated"):
+    with (
+        events.change(sim, refund, "charge.refund.updated"),
+        events.change(sim, refund, "refund.updated"),
+    ):
         refund["metadata"] = request.params.metadata(refund["metadata"])
     return refund
 

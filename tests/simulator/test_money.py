@@ -53,6 +53,22 @@ def test_a_refund_is_found_by_the_payment_behind_an_invoice(shop: Shop) -> None:
     assert [found.invoice for found in back.data] == [shop.invoices(customer)[0].id]
 
 
+def test_what_is_written_on_a_refund_is_told_by_its_old_and_its_new_name(shop: Shop) -> None:
+    refund = shop.v1.refunds.create({"charge": charge_of(shop, bought(shop)), "amount": 100})
+    before = len(shop.happened())
+
+    shop.v1.refunds.update(refund.id, {"metadata": {"why": "late"}})
+
+    assert shop.happened()[before:] == ["refund.updated", "charge.refund.updated"]
+
+
+def test_a_card_whose_money_is_there_at_once_says_so(shop: Shop) -> None:
+    bought(shop, "pm_card_bypassPending")
+
+    event = shop.v1.events.list({"type": "balance.available"}).data[0]
+    assert event.data.object["available"][0]["amount"] == 2900 - (84 + 30)
+
+
 def test_a_disputed_charge_is_told_and_cannot_be_refunded(shop: Shop) -> None:
     charge = charge_of(shop, bought(shop, "pm_card_createDispute"))
     dispute = shop.v1.disputes.list({"charge": charge}).data[0]

@@ -150,3 +150,35 @@ def test_the_next_invoice_of_a_schedule_is_that_of_its_next_phase(shop: Shop) ->
     assert preview.amount_due == 900
     shop.advance(days=29)
     assert prices_paid(shop, customer) == [2900, preview.amount_due]
+
+
+def test_a_schedule_says_a_week_ahead_that_it_ends_and_then_that_it_is_complete(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    schedule = shop.v1.subscription_schedules.create(
+        {"customer": customer, "start_date": "now", "phases": [phase(shop.price(1000))]}
+    )
+
+    shop.advance(to=at(2026, 2, 21) - 60)
+    assert "subscription_schedule.expiring" not in shop.happened()
+    shop.advance(hours=1)
+    assert shop.happened().count("subscription_schedule.expiring") == 1
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    assert shop.happened().count("subscription_schedule.expiring") == 1
+    assert "subscription_schedule.completed" in shop.happened()
+    ended = shop.v1.subscription_schedules.retrieve(schedule.id)
+    assert (ended.status, ended.completed_at) == ("released", at(2026, 2, 28))
+
+
+def test_a_subscription_that_ends_unpaid_aborts_its_schedule(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    schedule = shop.v1.subscription_schedules.create(
+        {"customer": customer, "start_date": "now", "phases": [phase(shop.price(1000), months=6)]}
+    )
+    shop.give_card(customer, "pm_card_chargeCustomerFail")
+
+    shop.advance(to=at(2026, 3, 20))
+
+    assert shop.v1.subscription_schedules.retrieve(schedule.id).status == "canceled"
+    assert "subscription_schedule.aborted" in shop.happened()
+    assert "subscription_schedule.canceled" not in shop.happened()
