@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Account, User
+from accounts.models import Account, Member, User
 from billing.models import Customer
+from tests import factories
 from tests.usage.conftest import NOON
 from tests.usage.test_concurrency import at_once
 from tests.usage.test_gauges import agreed
@@ -172,6 +173,18 @@ def test_another_accounts_run_is_not_ours_to_end(two: Account, charlie: User) ->
     assert slots.running(two, "projects", now=NOON).count() == 1
 
 
+def test_guests_look_and_do_not_run(two: Account) -> None:
+    guest = factories.person()
+    factories.MemberFactory(account=two, user=guest, role=Member.Role.GUEST)
+    take(two, "run:1")
+
+    for act in (take, beat):
+        with pytest.raises(metering.FeatureNotIncluded):
+            act(two, "run:1", user=guest)
+    with pytest.raises(metering.FeatureNotIncluded):
+        slots.give_back(account=two, feature="projects", key="run:1", user=guest)
+
+
 @pytest.mark.parametrize("ttl", [timedelta(0), -MINUTE, timedelta(days=1, seconds=1)])
 def test_a_time_that_makes_no_sense_is_refused(two: Account, ttl: timedelta) -> None:
     with pytest.raises(slots.InvalidTtl):
@@ -189,8 +202,9 @@ def test_a_key_that_names_nothing_is_refused(two: Account, key: Any) -> None:
 
 @pytest.mark.parametrize("feature", ["generations", "no such thing"])
 def test_only_standing_limits_have_slots(two: Account, feature: str) -> None:
-    with pytest.raises(metering.UnknownFeature):
-        take(two, "run:1", feature=feature)
+    for act in (take, beat):
+        with pytest.raises(metering.UnknownFeature):
+            act(two, "run:1", feature=feature)
 
 
 @pytest.mark.postgres

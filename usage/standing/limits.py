@@ -59,8 +59,8 @@ def state(account: Account, feature: str, now: datetime) -> Standing:
 
     Being above the limit is noted with the time it was first seen. Raises UnknownFeature; CheckFailed.
     """
-    with _or_check_failed():
-        known = _known(feature)
+    with or_check_failed():
+        known = known_limit(feature)
         rights = entitlements.of(account, now=_account_time(account, now))
         if feature == MEMBERS:
             return _members(account, rights, now=now)
@@ -77,14 +77,14 @@ def locked(*, account: Account, feature: str, now: datetime, user: User | None =
     Raises UnknownFeature; FeatureNotIncluded (reason `role`) for guests; CheckFailed when the database or the price
     list cannot be read: nothing has been changed then.
     """
-    with _or_check_failed():
-        known = _known(feature)
+    with or_check_failed():
+        known = known_limit(feature)
         if feature == MEMBERS:
             raise UnknownFeature(
                 "Members are counted by who is in the account. Invite and remove people there."
             )
         if user is not None:
-            _check_role(account, user, feature)
+            check_role(account, user, feature)
         with transaction.atomic():
             Gauge.objects.get_or_create(account=account, feature=feature, defaults={"changed_at": now})
             gauge = Gauge.objects.select_for_update().get(account=account, feature=feature)
@@ -169,7 +169,8 @@ class Held:
 
 
 @contextmanager
-def _or_check_failed() -> Iterator[None]:
+def or_check_failed() -> Iterator[None]:
+    """What cannot be read or written is refused: CheckFailed."""
     try:
         yield
     except (Error, catalog.CatalogError) as error:
@@ -178,7 +179,8 @@ def _or_check_failed() -> Iterator[None]:
         ) from error
 
 
-def _known(feature: str) -> Feature:
+def known_limit(feature: str) -> Feature:
+    """The standing limit of this name. Raises UnknownFeature."""
     known = catalog.current().features.get(feature)
     if known is None or known.kind != "limit":
         raise UnknownFeature(f"The price list has no standing limit called {feature!r}.")
@@ -195,7 +197,8 @@ def _members(account: Account, rights: Entitlements, *, now: datetime) -> Standi
     return Standing(MEMBERS, seats.taken(account, now=now), rights.limit(MEMBERS) if sold is None else sold)
 
 
-def _check_role(account: Account, user: User, feature: str) -> None:
+def check_role(account: Account, user: User, feature: str) -> None:
+    """Guests look. Raises FeatureNotIncluded (`role`)."""
     member = Member.objects.filter(account=account, user=user).first()
     if member is None or not member.may_use:
         raise FeatureNotIncluded(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from accounts.models import Account, User
@@ -9,7 +11,7 @@ from usage.metering.refusals import InvalidKey
 from usage.models import Slot
 from usage.models.standing import SlotQuerySet
 from usage.standing.gauges import check_key
-from usage.standing.limits import LimitReached, locked
+from usage.standing.limits import LimitReached, check_role, known_limit, locked, or_check_failed
 
 __all__ = ["InvalidTtl", "LimitReached", "Slot", "SlotLost", "beat", "give_back", "running", "take"]
 
@@ -68,29 +70,51 @@ def take(
     return slot
 
 
-def beat(*, account: Account, feature: str, key: str, now: datetime, ttl: timedelta = TTL) -> datetime:
+def beat(
+    *,
+    account: Account,
+    feature: str,
+    key: str,
+    now: datetime,
+    ttl: timedelta = TTL,
+    user: User | None = None,
+) -> datetime:
     """Say that the run goes on: its slot is kept until `now` + `ttl`, which is the answer.
 
-    Raises SlotLost when its time was over before: somebody else may have its place. InvalidKey, InvalidTtl.
+    Raises SlotLost when its time was over before: somebody else may have its place. FeatureNotIncluded (guests),
+    UnknownFeature, InvalidKey, InvalidTtl, CheckFailed.
     """
     _check(key, ttl)
-    # One statement: who clears silent slots meanwhile either sees the new time or is seen by us.
-    kept = Slot.objects.live(now).filter(account=account, feature=feature, key=key)
-    if not kept.update(expires_at=now + ttl):
-        raise SlotLost("This slot is not held any more. Take one anew before going on.")
+    with _mine(account, feature, user) as slots:
+        # One statement: who clears silent slots meanwhile either sees the new time or is seen by us.
+        if not slots.live(now).filter(key=key).update(expires_at=now + ttl):
+            raise SlotLost("This slot is not held any more. Take one anew before going on.")
     return now + ttl
 
 
-def give_back(*, account: Account, feature: str, key: str) -> bool:
-    """End a run. Twice, or after its time was over, is harmless; answers whether it was still there."""
+def give_back(*, account: Account, feature: str, key: str, user: User | None = None) -> bool:
+    """End a run. Twice, or after its time was over, is harmless; answers whether it was still there.
+
+    Raises FeatureNotIncluded (guests), UnknownFeature, InvalidKey, CheckFailed.
+    """
     _check(key, TTL)
-    gone, _ = Slot.objects.filter(account=account, feature=feature, key=key).delete()
+    with _mine(account, feature, user) as slots:
+        gone, _ = slots.filter(key=key).delete()
     return bool(gone)
 
 
 def running(account: Account, feature: str, *, now: datetime) -> SlotQuerySet:
     """The runs that are going on, oldest first."""
     return Slot.objects.live(now).filter(account=account, feature=feature).order_by("taken_at", "pk")
+
+
+@contextmanager
+def _mine(account: Account, feature: str, user: User | None) -> Iterator[SlotQuerySet]:
+    with or_check_failed():
+        known_limit(feature)
+        if user is not None:
+            check_role(account, user, feature)
+        yield Slot.objects.filter(account=account, feature=feature)
 
 
 def _check(key: str, ttl: timedelta) -> None:
