@@ -1,0 +1,105 @@
+"""The messages about changes: what changed, what is planned, what was taken back. Each once, in its transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from accounts.notifications import notify
+from billing import catalog
+from billing.changes.wishes import Wish
+from billing.models import PlanChange, Subscription
+
+
+def done(change: PlanChange, *, now: datetime) -> None:
+    """Plan, period or seats are another now. Inside the transaction that writes it; `now` is the account's time."""
+    subscription = Subscription.objects.filter(stripe_subscription_id=change.stripe_subscription_id).first()
+    renews_at = subscription.current_period_end if subscription else None
+    if change.is_only_seats:
+        _seats(change, now=now)
+        return
+    notify(
+        account=change.account,
+        kind="plan_changed",
+        key=f"plan_changed:{change.nonce}",
+        now=now,
+        context={**names(change), "at": now.isoformat(), "next_at": renews_at and renews_at.isoformat()},
+    )
+
+
+def scheduled(change: PlanChange, *, now: datetime) -> None:
+    """It will be so at the period's end."""
+    notify(
+        account=change.account,
+        kind="downgrade_scheduled",
+        key=f"downgrade_scheduled:{change.nonce}",
+        now=now,
+        context={**names(change), "at": change.takes_effect_at.isoformat()},
+    )
+
+
+def undone(change: PlanChange, *, now: datetime) -> None:
+    """What was planned is planned no more."""
+    both = names(change)
+    notify(
+        account=change.account,
+        kind="downgrade_undone",
+        key=f"downgrade_undone:{change.nonce}",
+        now=now,
+        context={**both, "plan": both["before"], "at": change.takes_effect_at.isoformat()},
+    )
+
+
+def _seats(change: PlanChange, *, now: datetime) -> None:
+    notify(
+        account=change.account,
+        kind="seats_changed",
+        key=f"seats_changed:{change.nonce}",
+        now=now,
+        context={
+            "before": change.from_quantity,
+            "after": change.to_quantity,
+            "plan": plan_name(change.to_plan_key),
+        },
+    )
+
+
+def names(change: PlanChange) -> dict[str, str]:
+    """Both ends in words that differ: by the plan, else by the seats, else by the period."""
+    return _two_ends(
+        (change.from_plan_key, change.from_price, change.from_quantity),
+        (change.to_plan_key, change.to_price, change.to_quantity),
+    )
+
+
+def ends(wish: Wish) -> dict[str, str]:
+    """The same of what is only wished."""
+    return _two_ends(
+        (wish.before.key, wish.subscription.price_lookup_key, wish.subscription.quantity),
+        (wish.plan.key, wish.price.lookup_key, wish.quantity),
+    )
+
+
+def plan_name(key: str) -> str:
+    plan = catalog.current().plans.get(key)
+    return plan.name if plan else key
+
+
+def _two_ends(had: tuple[str, str, int], gets: tuple[str, str, int]) -> dict[str, str]:
+    before, after = plan_name(had[0]), plan_name(gets[0])
+    if before != after:
+        return {"before": before, "after": after}
+    if had[1] == gets[1]:
+        return {
+            "before": f"{before} with {_seat_words(had[2])}",
+            "after": f"{after} with {_seat_words(gets[2])}",
+        }
+    return {"before": f"{before}, {_every(had[1])}", "after": f"{after}, {_every(gets[1])}"}
+
+
+def _seat_words(number: int) -> str:
+    return f"{number:,} seat{'' if number == 1 else 's'}"
+
+
+def _every(lookup_key: str) -> str:
+    price = catalog.current().find_price(lookup_key)
+    return "yearly" if price is not None and price.interval == "year" else "monthly"
