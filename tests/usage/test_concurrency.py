@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from accounts.models import Account
 from tests.usage.conftest import NOON, assert_books_agree, opened, subscribe
 from usage import metering
-from usage.metering import portable, postgres, windows
+from usage.metering import counters, portable, postgres
 from usage.metering.attempts import Ask, Attempt
 from usage.models import MeterEvent, UsageCounter, UsageRecord
 
@@ -225,7 +225,7 @@ def _life(
     attempt = way(ask)
     if attempt.outcome == "stale":
         try:
-            windows.open_counter(account, feature, now=attempt.seen_at)
+            counters.open_at(account, feature, now=attempt.seen_at)
         except metering.FeatureNotIncluded as refused:
             return refused.reason
         attempt = way(ask)

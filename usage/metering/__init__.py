@@ -6,14 +6,17 @@ metering.consume(account=account, feature="ai_generations", idempotency_key=key,
 """
 
 from usage.metering.balances import Balance, balance, balances
-from usage.metering.consuming import Receipt, consume
+from usage.metering.consuming import consume
+from usage.metering.receipts import Receipt, Source
 from usage.metering.refusals import (
     AllowanceExhausted,
+    BudgetReached,
     CheckFailed,
     FeatureNotIncluded,
     IdempotencyConflict,
     InvalidKey,
     InvalidUnits,
+    MemberBudgetReached,
     Refused,
     UnknownFeature,
 )
@@ -21,13 +24,16 @@ from usage.metering.refusals import (
 __all__ = [
     "AllowanceExhausted",
     "Balance",
+    "BudgetReached",
     "CheckFailed",
     "FeatureNotIncluded",
     "IdempotencyConflict",
     "InvalidKey",
     "InvalidUnits",
+    "MemberBudgetReached",
     "Receipt",
     "Refused",
+    "Source",
     "UnknownFeature",
     "balance",
     "balances",

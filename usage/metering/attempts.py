@@ -1,4 +1,4 @@
-"""What one try at counting came to, the same from PostgreSQL's function and from the portable way."""
+"""What one try at counting came to, the same from PostgreSQL's function, the portable way and the slow way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Outcome = Literal["granted", "replayed", "conflict", "exhausted", "stale"]
+Outcome = Literal["granted", "replayed", "conflict", "asks", "exhausted", "stale"]
+Reason = Literal["allowance_exhausted", "budget_reached", "member_budget_reached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Ask:
     now: datetime
     # First half of the stamp; the other half is the customer's access_version, read in the act.
     catalog: str
-    # Written to the outbox when the window's counter says that the feature is metered.
+    # Written to the outbox when units of the act are to be paid for.
     meter_event_name: str | None
     user_id: int | None
     api_key_id: int | None
@@ -34,7 +35,8 @@ class Attempt:
     granted    counted; `record_id` is the ledger row
     replayed   the key had counted the same before; the numbers are those of then
     conflict   the key had counted something else before
-    exhausted  the window's limit does not allow it
+    asks       the allowance does not go so far, and credits, budgets or forgiveness must be looked at: `drawing`
+    exhausted  the window's limit, or the budget that `reason` names, does not allow it
     stale      no counter may be trusted: ask entitlements, open the window's counter, try again
     """
 
@@ -47,5 +49,10 @@ class Attempt:
     limit: int | None = None
     period_start: datetime | None = None
     period_end: datetime | None = None
+    # Of the act's units: burned from credits, and to be paid for at `cost` minor units; the rest is the allowance's.
+    credited: int = 0
+    billed: int = 0
+    cost: int = 0
     # Committed, but perhaps not on disk yet: answer only after `postgres.barrier()`.
     needs_barrier: bool = False
+    reason: Reason = "allowance_exhausted"

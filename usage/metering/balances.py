@@ -8,7 +8,7 @@ from datetime import datetime
 from accounts.models import Account
 from billing import catalog, entitlements
 from billing.entitlements import Entitlements
-from usage.metering import windows
+from usage.metering import carrying, spending, terms, windows
 from usage.metering.refusals import FeatureNotIncluded
 from usage.metering.windows import Window
 from usage.models import UsageCounter
@@ -18,7 +18,10 @@ from usage.models import UsageCounter
 class Balance:
     """Units of one feature in the window [period_start, period_end), in the account's time.
 
-    `limit` and `remaining` are None where there is no limit: unlimited, or metered and paid by the unit.
+    `used` were drawn from the allowance (`included` with the plan, and `rolled_over`), from credits (`credited`) and
+    paid by the unit (`billed`, at `cost` minor units of the price list's currency this billing month).
+    `limit` is where `used` ends as things stand, `remaining` what is left to it beside what is `reserved`; both are
+    None where there is no end: unlimited, or paid by the unit without a budget. Credits still there are not in them.
     """
 
     feature: str
@@ -28,6 +31,13 @@ class Balance:
     period_start: datetime
     period_end: datetime
     is_metered: bool
+    # None is unlimited.
+    included: int | None
+    rolled_over: int
+    credited: int
+    billed: int
+    reserved: int
+    cost: int
 
     @property
     def percent(self) -> int | None:
@@ -47,11 +57,10 @@ def balances(account: Account, *, now: datetime, rights: Entitlements | None = N
     for feature in catalog.current().features.values():
         if feature.kind in ("allowance", "metered"):
             try:
-                found.append(windows.of(rights, feature.key, now=now))
+                found.append(balance(account, feature.key, now=now, rights=rights))
             except FeatureNotIncluded:
                 continue
-    used = windows.used_in(rights, found)
-    return [_balance(window, used[window.feature], rights) for window in found]
+    return found
 
 
 def balance(account: Account, feature: str, *, now: datetime, rights: Entitlements | None = None) -> Balance:
@@ -61,23 +70,45 @@ def balance(account: Account, feature: str, *, now: datetime, rights: Entitlemen
     """
     rights = rights or entitlements.of(account, now=now)
     window = windows.of(rights, feature, now=now)
-    return _balance(window, windows.used_in(rights, [window])[feature], rights)
-
-
-def _balance(window: Window, used: int, rights: Entitlements) -> Balance:
+    counter = _counter(rights, window)
+    price = spending.prices(rights).get(feature) if counter.billed else None
     return Balance(
-        feature=window.feature,
-        used=used,
-        limit=window.limit,
-        remaining=None if window.limit is None else max(window.limit - used - _reserved(window, rights), 0),
+        feature=feature,
+        used=counter.used,
+        limit=counter.limit,
+        remaining=_remaining(counter),
         period_start=window.period.start,
         period_end=window.period.end,
         is_metered=window.is_metered,
+        included=window.included,
+        rolled_over=counter.rolled_over,
+        credited=counter.credited,
+        billed=counter.billed,
+        reserved=counter.reserved + counter.paid_reserved,
+        cost=price.charge(spending.units_paid(rights, feature)) if price else 0,
     )
 
 
-def _reserved(window: Window, rights: Entitlements) -> int:
-    reserved = UsageCounter.objects.filter(
-        account=rights.account, feature=window.feature, period_start=window.period.start
-    ).values_list("reserved", flat=True)
-    return reserved.first() or 0
+def _counter(rights: Entitlements, window: Window) -> UsageCounter:
+    """The window's counter as the next act will find it, also where it is not open yet or was told other terms."""
+    known = {
+        "account": rights.account,
+        "feature": window.feature,
+        "period_start": window.period.start,
+    }
+    counter = UsageCounter.objects.filter(**known).first()
+    if counter is not None and counter.stamp == window.stamp and rights.now < counter.valid_until:
+        return counter
+    own = counter.used - counter.carried if counter is not None else 0
+    told = terms.of(rights, window, counter=counter)
+    counter = counter or UsageCounter(**known, period_end=window.period.end)
+    counter.used = own + carrying.units(rights, window.feature, window.period)
+    counter.limit_units, counter.rolled_over = told.limit_units, told.rolled_over
+    counter.paid_limit = told.paid_limit
+    return counter
+
+
+def _remaining(counter: UsageCounter) -> int | None:
+    if counter.limit is None:
+        return None
+    return max(counter.limit - counter.used - counter.reserved - counter.paid_reserved, 0)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connection, transaction
 
 from accounts.models import Account, ApiKey, Member, User
 from billing import catalog
-from usage.metering import portable, postgres, windows
+from usage.metering import counters, drawing, portable, postgres, receipts, refusing, windows
 from usage.metering.attempts import Ask, Attempt
+from usage.metering.receipts import Receipt
 from usage.metering.refusals import (
-    AllowanceExhausted,
     CheckFailed,
     FeatureNotIncluded,
     IdempotencyConflict,
@@ -22,29 +20,10 @@ from usage.metering.refusals import (
     InvalidUnits,
     UnknownFeature,
 )
-from usage.periods import Period
 
 MOST_UNITS = 1_000_000_000
 # A window to open, a plan changing meanwhile, the same key counting elsewhere: each asks for one more try.
 TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What an act was counted as. `used`, `limit`, `remaining` are units after it; None: unlimited.
-
-    `record_id` is its row in the ledger; `resets_at` is when the allowance comes back, in the account's time;
-    `replayed`: the key had been counted before, and the numbers are those of then.
-    """
-
-    record_id: int
-    feature: str
-    units: int
-    used: int
-    limit: int | None
-    remaining: int | None
-    resets_at: datetime
-    replayed: bool
 
 
 def consume(
@@ -59,6 +38,9 @@ def consume(
 ) -> Receipt:
     """Count `units` of `feature` against what `account` is granted, all of them or none.
 
+    They come out of the window's allowance first, then out of credits, then they are paid by the unit as far as the
+    plan sells units and the account's budget goes; the receipt says from where, and what it costs.
+
     idempotency_key  names the act, unique per account: the same act sent again is counted once and answered alike
     account          known by its id alone (`by_id_alone`) is enough; then it may raise Account.DoesNotExist
     now              everybody's time; an account on a Stripe test clock is counted in its clock's time instead
@@ -67,7 +49,8 @@ def consume(
     On PostgreSQL an ordinary act is one round trip and its own transaction; called inside a transaction it is part of
     that one, and the counter stays locked until it ends.
 
-    Raises AllowanceExhausted, FeatureNotIncluded (both say what was used and what helps), UnknownFeature,
+    Raises AllowanceExhausted (BudgetReached and MemberBudgetReached are among it), FeatureNotIncluded (all say what
+    was used and what helps), UnknownFeature,
     InvalidUnits, InvalidKey, IdempotencyConflict; CheckFailed when the answer could not be established: nothing may
     be let through then, and asking again with the same key is safe.
     """
@@ -130,6 +113,8 @@ def _attempt_until_clear(account: Account, ask: Ask) -> Attempt:
     for _ in range(TRIES):
         try:
             attempt = _attempt(ask)
+            if attempt.outcome == "asks":
+                attempt = drawing.draw(ask)
         except IntegrityError:
             # The same key was being counted for another feature, or a row was made by someone else meanwhile.
             continue
@@ -138,7 +123,7 @@ def _attempt_until_clear(account: Account, ask: Ask) -> Attempt:
         if missing := account.get_deferred_fields():
             account.refresh_from_db(fields=missing)
         try:
-            windows.open_counter(account, ask.feature, now=attempt.seen_at)
+            counters.open_at(account, ask.feature, now=attempt.seen_at)
         except IntegrityError:
             continue
     raise CheckFailed(
@@ -165,39 +150,6 @@ def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int) ->
         raise IdempotencyConflict(
             "This idempotency key was used before for another feature or number of units. Use a new key for a new act."
         )
-    assert attempt.period_end is not None
     if attempt.outcome == "exhausted":
-        raise _exhausted(attempt, account=account, feature=feature, units=units)
-    assert attempt.record_id is not None
-    return Receipt(
-        record_id=attempt.record_id,
-        feature=feature,
-        units=units,
-        used=attempt.used,
-        limit=attempt.limit,
-        remaining=None if attempt.limit is None else max(attempt.limit - attempt.used - attempt.reserved, 0),
-        resets_at=attempt.period_end,
-        replayed=attempt.outcome == "replayed",
-    )
-
-
-def _exhausted(attempt: Attempt, *, account: Account, feature: str, units: int) -> AllowanceExhausted:
-    assert attempt.limit is not None
-    assert attempt.period_start is not None
-    assert attempt.period_end is not None
-    left = max(attempt.limit - attempt.used - attempt.reserved, 0)
-    day = attempt.period_end.astimezone(ZoneInfo(account.timezone))
-    period = Period(attempt.period_start, attempt.period_end)
-    is_more_sold = windows.is_more_sold(feature, limit=attempt.limit, period=period)
-    return AllowanceExhausted(
-        f"{units:,} asked for, {left:,} left of {attempt.limit:,}. The allowance comes back on {day:%-d %B %Y}"
-        + ("; a bigger plan has more at once." if is_more_sold else "."),
-        feature=feature,
-        reason="allowance_exhausted",
-        used=attempt.used,
-        reserved=attempt.reserved,
-        limit=attempt.limit,
-        comes_back_at=attempt.period_end,
-        upgrade_url=windows.upgrade_url(),
-        is_more_sold=is_more_sold,
-    )
+        raise refusing.exhausted(attempt, account=account, feature=feature, units=units)
+    return receipts.made(attempt, feature=feature, units=units)

@@ -14,7 +14,8 @@ from django.db import connection
 from usage.metering.attempts import Ask, Attempt
 
 _CALL = (
-    "SELECT outcome, seen_at, record_id, used, reserved, limit_units, period_start, period_end, needs_barrier"
+    "SELECT outcome, seen_at, record_id, used, reserved, limit_units, period_start, period_end,"
+    " credited, billed, cost, needs_barrier"
     " FROM usage_consume(%s::uuid, %s, %s::bigint, %s, %s, %s, %s, %s::bigint, %s::bigint, %s)"
 )
 

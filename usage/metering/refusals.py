@@ -12,7 +12,8 @@ class Refused(Exception):
     used, limit    units in the current window; `limit` is 0 where nothing is granted
     comes_back_at  when the allowance comes back; None when waiting does not help
     upgrade_url    where more can be bought
-    is_more_sold   whether another plan gives more of it; else there is nothing to advise but waiting
+    is_more_sold   whether another plan gives more of it
+    helps          what would: "upgrade", "buy_credits", "raise_budget", "ask_an_admin", "wait", in this order
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Refused(Exception):
         upgrade_url: str,
         reserved: int = 0,
         is_more_sold: bool = True,
+        helps: tuple[str, ...] = ("upgrade",),
     ) -> None:
         super().__init__(message)
         self.feature = feature
@@ -37,6 +39,7 @@ class Refused(Exception):
         self.comes_back_at = comes_back_at
         self.upgrade_url = upgrade_url
         self.is_more_sold = is_more_sold
+        self.helps = helps
 
     @property
     def remaining(self) -> int:
@@ -45,6 +48,15 @@ class Refused(Exception):
 
 class AllowanceExhausted(Refused):
     """Fewer units are left in this window than were asked for. Reason: `allowance_exhausted`."""
+
+
+class BudgetReached(AllowanceExhausted):
+    """The account's own budget for units paid one by one does not allow it. Reason: `budget_reached`."""
+
+
+class MemberBudgetReached(AllowanceExhausted):
+    """The member may not use so much of what the account has: `used` and `limit` are the member's. Reason:
+    `member_budget_reached`."""
 
 
 class FeatureNotIncluded(Refused):

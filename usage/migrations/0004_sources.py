@@ -1,9 +1,376 @@
-"""Where units come from: allowance, rolled over, credits, paid by the unit."""
+"""Where units come from: allowance, rolled over, credits, paid by the unit. The function that counts learns it too."""
 
-from django.db import migrations
+from importlib import import_module
+
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+from django.db.models import F, Q
+
+# What was metered until now was paid by the unit, all of it.
+BILLED_RECORDS = (
+    "UPDATE usage_usagerecord SET billed = units WHERE id IN (SELECT record_id FROM usage_meterevent)"
+)
+BILLED_COUNTERS = """
+UPDATE usage_usagecounter SET billed = COALESCE((
+    SELECT SUM(r.billed) FROM usage_usagerecord r
+    WHERE r.account_id = usage_usagecounter.account_id AND r.feature = usage_usagecounter.feature
+        AND r.period_start = usage_usagecounter.period_start
+), 0) WHERE is_metered
+"""
+# No terms of before are trusted: the next act asks again.
+FORGET_TERMS = "UPDATE usage_usagecounter SET stamp = ''"
+
+# The arguments are `usage.metering.attempts.Ask`, the answer is `Attempt`; usage/metering/portable.py is the same in
+# Python, and the tests hold the two against each other.
+CREATE = """
+CREATE FUNCTION usage_consume(
+    p_account uuid, p_feature varchar, p_units bigint, p_key varchar, p_now timestamptz, p_catalog varchar,
+    p_meter_event varchar, p_user bigint, p_api_key bigint, p_early_lock_release varchar,
+    OUT outcome varchar, OUT seen_at timestamptz, OUT record_id bigint, OUT used bigint, OUT reserved bigint,
+    OUT limit_units bigint, OUT period_start timestamptz, OUT period_end timestamptz, OUT credited bigint,
+    OUT billed bigint, OUT cost bigint, OUT needs_barrier boolean
+)
+LANGUAGE plpgsql AS $function$
+#variable_conflict use_column
+DECLARE
+    v_lock bigint := hashtextextended(p_account::text || ':' || p_feature, 0);
+    v_found record;
+    v_free bigint;
+BEGIN
+    used := 0;
+    reserved := 0;
+    credited := 0;
+    billed := 0;
+    cost := 0;
+    needs_barrier := p_early_lock_release = 'on';
+
+    -- A fair queue per account and feature: without it everyone waiting for the counter's row is woken at each commit.
+    -- Having to wait is also how `auto` knows that an account is hot.
+    IF NOT pg_try_advisory_xact_lock(v_lock) THEN
+        needs_barrier := p_early_lock_release IN ('on', 'auto');
+        PERFORM pg_advisory_xact_lock(v_lock);
+    END IF;
+    IF needs_barrier THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+
+    -- Everything there is to know, as it is now that the queue is ours: the customer, an act of the same key, the
+    -- counter of the window. Later windows first, and none that began over 40 days ago: no window is so long.
+    SELECT COALESCE(k.clock_now, p_now) AS seen_at,
+        r.id AS record_id, r.feature, r.units, r.used_after, r.limit_at_grant, r.period_start AS record_start,
+        r.credited AS record_credited, r.billed AS record_billed, r.cost AS record_cost,
+        c.id AS counter_id, c.used, c.credited, c.billed, c.reserved, c.paid_reserved, c.limit_units, c.paid_limit,
+        c.unit_amount, c.asks_first, c.counts_members, c.period_start, c.period_end
+    INTO v_found
+    FROM (SELECT) AS nothing
+    LEFT JOIN billing_customer k ON k.account_id = p_account
+    LEFT JOIN usage_usagerecord r ON r.account_id = p_account AND r.idempotency_key = p_key
+    LEFT JOIN LATERAL (
+        SELECT * FROM usage_usagecounter w
+        WHERE w.account_id = p_account AND w.feature = p_feature
+            AND w.period_start <= COALESCE(k.clock_now, p_now)
+            AND w.period_start > COALESCE(k.clock_now, p_now) - interval '40 days'
+            AND COALESCE(k.clock_now, p_now) < w.period_end
+            AND COALESCE(k.clock_now, p_now) < w.valid_until
+            AND w.stamp = p_catalog || ':' || COALESCE(k.access_version, 0)
+        ORDER BY w.period_start DESC LIMIT 1
+    ) c ON true;
+    seen_at := v_found.seen_at;
+
+    IF v_found.record_id IS NOT NULL THEN
+        -- It may have been committed a moment ago by someone whose barrier is still under way.
+        needs_barrier := true;
+        IF v_found.feature <> p_feature OR v_found.units <> p_units THEN
+            outcome := 'conflict';
+            RETURN;
+        END IF;
+        outcome := 'replayed';
+        record_id := v_found.record_id;
+        used := v_found.used_after;
+        limit_units := v_found.limit_at_grant;
+        credited := v_found.record_credited;
+        billed := v_found.record_billed;
+        cost := v_found.record_cost;
+        period_start := v_found.record_start;
+        SELECT c.period_end INTO period_end FROM usage_usagecounter c
+        WHERE c.account_id = p_account AND c.feature = p_feature AND c.period_start = v_found.record_start;
+        RETURN;
+    END IF;
+
+    IF v_found.counter_id IS NULL THEN
+        -- A new month on the terms of the last one begins here; anything else is for entitlements to say.
+        INSERT INTO usage_usagecounter (
+            account_id, feature, period_start, period_end, used, carried, credited, billed, reserved, paid_reserved,
+            limit_units, rolled_over, is_metered, paid_limit, unit_amount, asks_first, counts_members, anchor,
+            valid_until, stamp
+        )
+        SELECT p_account, p_feature, month.starts_at, month.ends_at, 0, 0, 0, 0, 0, 0,
+            c.limit_units, 0, c.is_metered, c.paid_limit, c.unit_amount, c.asks_first, c.counts_members, c.anchor,
+            c.valid_until, c.stamp
+        FROM (
+            SELECT * FROM usage_usagecounter w
+            WHERE w.account_id = p_account AND w.feature = p_feature AND w.period_start <= seen_at
+            ORDER BY w.period_start DESC LIMIT 1
+        ) c
+        LEFT JOIN billing_customer k ON k.account_id = p_account
+        CROSS JOIN LATERAL usage_month(c.anchor, seen_at) month
+        WHERE c.anchor IS NOT NULL AND c.period_end <= seen_at AND seen_at < c.valid_until
+            AND c.stamp = p_catalog || ':' || COALESCE(k.access_version, 0)
+            AND NOT EXISTS (
+                SELECT FROM usage_usagecounter o
+                WHERE o.account_id = p_account AND o.feature = p_feature AND o.period_end > month.starts_at
+            )
+        RETURNING id AS counter_id, used, credited, billed, reserved, paid_reserved, limit_units, paid_limit,
+            unit_amount, asks_first, counts_members, period_start, period_end
+        INTO v_found;
+    END IF;
+    IF v_found.counter_id IS NULL THEN
+        outcome := 'stale';
+        needs_barrier := false;
+        RETURN;
+    END IF;
+    period_start := v_found.period_start;
+    period_end := v_found.period_end;
+
+    -- Of the allowance as far as it goes, the rest to be paid by the unit.
+    v_free := v_found.limit_units - v_found.used + v_found.credited + v_found.billed - v_found.reserved;
+    billed := CASE WHEN v_free < p_units THEN p_units - GREATEST(v_free, 0) ELSE 0 END;
+    IF (billed > 0 AND v_found.asks_first) OR (v_found.counts_members AND p_user IS NOT NULL) THEN
+        outcome := 'asks';
+        billed := 0;
+        needs_barrier := false;
+        RETURN;
+    END IF;
+    IF billed > 0 AND v_found.billed + v_found.paid_reserved + billed > v_found.paid_limit THEN
+        outcome := 'exhausted';
+        used := v_found.used;
+        reserved := v_found.reserved + v_found.paid_reserved;
+        limit_units := v_found.limit_units + v_found.credited + v_found.paid_limit;
+        billed := 0;
+        needs_barrier := false;
+        RETURN;
+    END IF;
+    cost := billed * COALESCE(v_found.unit_amount, 0);
+
+    -- The guard stands on the live row, whatever happens outside the queue.
+    WITH counted AS (
+        UPDATE usage_usagecounter c
+        SET used = c.used + p_units, billed = c.billed + usage_consume.billed
+        WHERE c.id = v_found.counter_id
+            AND (
+                c.limit_units IS NULL OR usage_consume.billed >= p_units
+                OR c.used - c.credited - c.billed + c.reserved + p_units - usage_consume.billed <= c.limit_units
+            ) AND (
+                c.paid_limit IS NULL OR usage_consume.billed = 0
+                OR c.billed + c.paid_reserved + usage_consume.billed <= c.paid_limit
+            )
+        RETURNING c.used, c.reserved + c.paid_reserved AS reserved, c.limit_units + c.credited + c.paid_limit AS ceiling
+    ), recorded AS (
+        INSERT INTO usage_usagerecord (
+            account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
+            period_start, recorded_at, user_id, api_key_id
+        )
+        SELECT p_account, p_feature, p_units, 0, usage_consume.billed, usage_consume.cost, counted.used,
+            counted.ceiling, p_key, usage_consume.period_start, usage_consume.seen_at, p_user, p_api_key
+        FROM counted
+        RETURNING id
+    ), summed AS (
+        INSERT INTO usage_usageday AS d (account_id, feature, day, user_id, api_key_id, units)
+        SELECT p_account, p_feature, (usage_consume.seen_at AT TIME ZONE 'UTC')::date, COALESCE(p_user, 0),
+            COALESCE(p_api_key, 0), p_units
+        FROM counted
+        ON CONFLICT (account_id, feature, day, user_id, api_key_id) DO UPDATE SET units = d.units + p_units
+    )
+    SELECT recorded.id, counted.used, counted.reserved, counted.ceiling
+    INTO record_id, used, reserved, limit_units
+    FROM recorded, counted;
+    IF record_id IS NULL THEN
+        outcome := 'stale';
+        billed := 0;
+        cost := 0;
+        needs_barrier := false;
+        RETURN;
+    END IF;
+
+    IF billed > 0 AND p_meter_event IS NOT NULL THEN
+        INSERT INTO usage_meterevent (
+            record_id, account_id, event_name, identifier, units, occurred_at, state, attempts, next_attempt_at,
+            last_error
+        ) VALUES (
+            record_id, p_account, p_meter_event, p_account || '-' || record_id, billed, seen_at, 'waiting', 0,
+            '1970-01-01 00:00:00+00', ''
+        );
+    END IF;
+    outcome := 'granted';
+END
+$function$
+"""
+
+# As usage.periods counts months: from the anchor's day and time of day in UTC, clamped to short months.
+CREATE_MONTH = """
+CREATE FUNCTION usage_month(p_anchor timestamptz, p_now timestamptz, OUT starts_at timestamptz, OUT ends_at timestamptz)
+LANGUAGE plpgsql IMMUTABLE AS $function$
+DECLARE
+    v_anchor timestamp := p_anchor AT TIME ZONE 'UTC';
+    v_now timestamp := p_now AT TIME ZONE 'UTC';
+    v_months int := (date_part('year', v_now) - date_part('year', v_anchor)) * 12
+        + date_part('month', v_now) - date_part('month', v_anchor);
+BEGIN
+    IF v_anchor + make_interval(months => v_months) > v_now THEN
+        v_months := v_months - 1;
+    END IF;
+    starts_at := (v_anchor + make_interval(months => v_months)) AT TIME ZONE 'UTC';
+    ends_at := (v_anchor + make_interval(months => v_months + 1)) AT TIME ZONE 'UTC';
+END
+$function$
+"""
+
+DROP = "DROP FUNCTION usage_consume"
+DROP_MONTH = "DROP FUNCTION usage_month"
+
+
+def carry_over(apps, schema_editor):
+    for statement in (BILLED_RECORDS, BILLED_COUNTERS, FORGET_TERMS):
+        schema_editor.execute(statement)
+
+
+def create(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(DROP)
+        schema_editor.execute(CREATE_MONTH)
+        schema_editor.execute(CREATE)
+
+
+def restore(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(DROP)
+        schema_editor.execute(DROP_MONTH)
+        schema_editor.execute(import_module("usage.migrations.0003_consume_function").CREATE)
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0003_consume_function")]
+    dependencies = [
+        ("usage", "0003_consume_function"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
 
-    operations = []
+    operations = [
+        migrations.CreateModel(
+            name="MemberCounter",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("feature", models.CharField(max_length=60)),
+                ("period_start", models.DateTimeField()),
+                ("used", models.BigIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("account", "user", "feature", "period_start"),
+                        name="one_counter_per_member_feature_period",
+                    )
+                ]
+            },
+        ),
+        migrations.CreateModel(
+            name="Repair",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("what", models.CharField(max_length=40)),
+                ("feature", models.CharField(max_length=60)),
+                ("period_start", models.DateTimeField(blank=True, null=True)),
+                ("day", models.DateField(blank=True, null=True)),
+                ("before", models.BigIntegerField()),
+                ("after", models.BigIntegerField()),
+                ("reason", models.CharField(max_length=200)),
+                ("at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.account"
+                    ),
+                ),
+            ],
+        ),
+        migrations.RemoveConstraint(model_name="usageday", name="one_total_per_account_feature_day"),
+        migrations.AddField("usagecounter", "credited", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagecounter", "billed", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagecounter", "paid_reserved", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagecounter", "rolled_over", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagecounter", "rolled_lots", models.JSONField(blank=True, null=True)),
+        migrations.AddField(
+            "usagecounter",
+            "paid_limit",
+            models.BigIntegerField(blank=True, db_default=0, default=0, null=True),
+        ),
+        migrations.AddField("usagecounter", "anchor", models.DateTimeField(blank=True, null=True)),
+        migrations.AddField("usagecounter", "unit_amount", models.BigIntegerField(blank=True, null=True)),
+        migrations.AddField(
+            "usagecounter", "asks_first", models.BooleanField(db_default=False, default=False)
+        ),
+        migrations.AddField(
+            "usagecounter", "counts_members", models.BooleanField(db_default=False, default=False)
+        ),
+        migrations.AddField("usageday", "user_id", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usageday", "api_key_id", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagerecord", "credited", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagerecord", "billed", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddField("usagerecord", "cost", models.BigIntegerField(db_default=0, default=0)),
+        migrations.AddConstraint(
+            model_name="usagecounter",
+            constraint=models.CheckConstraint(
+                condition=Q(
+                    billed__gte=0,
+                    credited__gte=0,
+                    paid_reserved__gte=0,
+                    used__gte=F("credited") + F("billed"),
+                ),
+                name="sources_are_part_of_what_was_used",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="usageday",
+            constraint=models.UniqueConstraint(
+                fields=("account", "feature", "day", "user_id", "api_key_id"),
+                name="one_total_per_account_feature_day_actor",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="usagerecord",
+            constraint=models.CheckConstraint(
+                condition=Q(billed__gte=0, credited__gte=0, units__gte=F("credited") + F("billed")),
+                name="no_more_sources_than_units",
+            ),
+        ),
+        migrations.RunPython(carry_over, migrations.RunPython.noop),
+        migrations.RunPython(create, restore),
+    ]

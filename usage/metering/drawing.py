@@ -1,0 +1,132 @@
+"""The slow way, beyond the allowance: forgiven once, then credits, then paid by the unit as far as the budget goes.
+
+One transaction under the queue of the account and feature, the same on every database. Who comes here was sent by the
+fast way, which counts whatever needs nobody else to be asked.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Sum
+
+from accounts.models import Account
+from billing import credits, entitlements
+from billing.entitlements import Entitlements
+from usage.metering import counters, forgiving, ledger, spending, terms
+from usage.metering.attempts import Ask, Attempt
+from usage.models import MemberBudget, MemberCounter, UsageCounter, UsageRecord
+
+
+def draw(ask: Ask) -> Attempt:
+    """Count the act from wherever its units come, all of them or none. Raises IntegrityError: try again.
+
+    The order of locks is everywhere the same: the queue of the feature, the queue for money, the grants of credits.
+    """
+    try:
+        with transaction.atomic():
+            counters.queue(ask.account_id, ask.feature)
+            return _draw(ask)
+    except _NotEnough as refused:
+        # Whatever was drawn on the way is undone with the transaction.
+        return refused.attempt
+
+
+class _NotEnough(Exception):
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__()
+        self.attempt = attempt
+
+
+def _draw(ask: Ask) -> Attempt:
+    stamp, seen_at = ledger.seen(ask)
+    earlier = ledger.repeated(ask, seen_at=seen_at)
+    if earlier is not None:
+        return earlier
+    counter = ledger.open_counter(ask, stamp=stamp, seen_at=seen_at)
+    if counter is None:
+        return Attempt("stale", seen_at)
+    if counter.counts_members and ask.user_id is not None:
+        _count_for_member(ask, counter, seen_at=seen_at)
+
+    free = counter.allowance_left
+    beyond = 0 if free is None else max(ask.units - free, 0)
+    if not beyond:
+        return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=0, cost=0)
+    if not counter.asks_first:
+        if counter.paid_left is not None and beyond > counter.paid_left:
+            raise _NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
+        cost = beyond * (counter.unit_amount or 0)
+        return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=beyond, cost=cost)
+    return _draw_beyond(ask, counter, beyond, seen_at=seen_at)
+
+
+def _draw_beyond(ask: Ask, counter: UsageCounter, beyond: int, *, seen_at: datetime) -> Attempt:
+    account = Account.objects.get(pk=ask.account_id)
+    rights = entitlements.of(account, now=seen_at)
+    allowance = rights.allowance(ask.feature)
+    if forgiving.is_possible(account, allowance):
+        assert allowance is not None
+        forgiving.give(account, allowance, counter=counter, now=seen_at)
+
+    credits_left = credits.left(account, ask.feature, now=seen_at)
+    credited = min(beyond, credits_left)
+    billed = beyond - credited
+    cost = _charge(ask, rights, counter, billed, seen_at=seen_at) if billed else 0
+    attempt = ledger.write(ask, counter, seen_at=seen_at, credited=credited, billed=billed, cost=cost)
+    if credited:
+        taken = credits.take(
+            account=account, feature=ask.feature, units=credited, now=seen_at, record_id=attempt.record_id
+        )
+        if taken != credited:
+            raise IntegrityError("Credits went elsewhere between looking and drawing.")
+    if credited == credits_left:
+        counter.asks_first = terms.must_ask(rights, ask.feature, paid_limit=counter.paid_limit)
+        counter.save(update_fields=["asks_first"])
+    return attempt
+
+
+def _charge(ask: Ask, rights: Entitlements, counter: UsageCounter, billed: int, *, seen_at: datetime) -> int:
+    """What the units to be paid cost, in minor units, when the budget allows them; what all features spend in one
+    budget is looked at one act at a time."""
+    counters.queue_for_money(ask.account_id)
+    price = spending.prices(rights).get(ask.feature)
+    counter.paid_limit = spending.paid_limit(rights, ask.feature, counter=counter)
+    if price is None or (counter.paid_left is not None and billed > counter.paid_left):
+        raise _NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
+    counter.save(update_fields=["paid_limit"])
+    before = spending.units_paid(rights, ask.feature)
+    return price.charge(before + billed) - price.charge(before)
+
+
+def _count_for_member(ask: Ask, counter: UsageCounter, *, seen_at: datetime) -> None:
+    """Count the act for who did it, too. What the member used before the first budget is in the ledger."""
+    assert ask.user_id is not None
+    known: dict[str, Any] = {
+        "account_id": ask.account_id,
+        "user_id": ask.user_id,
+        "feature": ask.feature,
+        "period_start": counter.period_start,
+    }
+    member = MemberCounter.objects.filter(**known).first()
+    if member is None:
+        used = UsageRecord.objects.filter(**known).aggregate(units=Sum("units"))["units"] or 0
+        member = MemberCounter.objects.create(**known, used=used)
+    budget = MemberBudget.objects.filter(
+        account_id=ask.account_id, user_id=ask.user_id, feature=ask.feature
+    ).first()
+    if budget is not None and member.used + ask.units > budget.units:
+        raise _NotEnough(
+            Attempt(
+                "exhausted",
+                seen_at,
+                used=member.used,
+                limit=budget.units,
+                period_start=counter.period_start,
+                period_end=counter.period_end,
+                reason="member_budget_reached",
+            )
+        )
+    MemberCounter.objects.filter(pk=member.pk).update(used=F("used") + ask.units)

@@ -1,0 +1,84 @@
+"""What an act was counted as: how many units, where they came from, what they cost, what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from billing import catalog
+from usage.metering import forgiving
+from usage.metering.attempts import Attempt
+
+Kind = Literal["allowance", "forgiven", "credits", "paid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A part of an act's units. `amount` is what they cost in minor units; None for what is not paid by the unit.
+
+    allowance  of the window, rolled-over units among it
+    forgiven   beyond it for the first time, and given
+    credits    bought ahead or given
+    paid       by the unit, on the next invoice
+    """
+
+    kind: Kind
+    units: int
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an act was counted as. `used`, `limit`, `remaining` are units after it; None: no limit.
+
+    `limit` is the window's allowance, the credits drawn in it and what may be paid for; `remaining` does not count
+    credits that are still there. `cost` is in minor units of `currency`. `record_id` is its row in the ledger;
+    `resets_at` is when the allowance comes back, in the account's time; `replayed`: the key had been counted before,
+    and the numbers are those of then.
+    """
+
+    record_id: int
+    feature: str
+    units: int
+    used: int
+    limit: int | None
+    remaining: int | None
+    resets_at: datetime
+    replayed: bool
+    sources: tuple[Source, ...]
+    cost: int
+    currency: str
+
+
+def made(attempt: Attempt, *, feature: str, units: int) -> Receipt:
+    """The receipt of an act that was granted or replayed."""
+    assert attempt.period_end is not None
+    assert attempt.record_id is not None
+    return Receipt(
+        record_id=attempt.record_id,
+        feature=feature,
+        units=units,
+        used=attempt.used,
+        limit=attempt.limit,
+        remaining=None if attempt.limit is None else max(attempt.limit - attempt.used - attempt.reserved, 0),
+        resets_at=attempt.period_end,
+        replayed=attempt.outcome == "replayed",
+        sources=_sources(attempt, units),
+        cost=attempt.cost,
+        currency=catalog.current().currency,
+    )
+
+
+def _sources(attempt: Attempt, units: int) -> tuple[Source, ...]:
+    if not attempt.credited and not attempt.billed:
+        return (Source("allowance", units),)
+    assert attempt.record_id is not None
+    forgiven = forgiving.units_of(attempt.record_id) if attempt.credited else 0
+    parts = (
+        Source("allowance", units - attempt.credited - attempt.billed),
+        Source("forgiven", forgiven),
+        Source("credits", attempt.credited - forgiven),
+        Source("paid", attempt.billed, attempt.cost),
+    )
+    return tuple(part for part in parts if part.units)
