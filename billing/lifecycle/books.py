@@ -9,6 +9,7 @@ from django.db.models import F, Model
 
 from accounts.models import Account
 from billing import alerts, catalog
+from billing.changes import following
 from billing.lifecycle import customers, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
@@ -35,6 +36,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         _write_checkouts(truth, account=account, now=now)
         _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
+    following.settle(truth, account=account, now=now)
     # A clock may have been moved while we asked, and clocks only go forwards.
     shown = max((at for at in (truth.clock_now, customer.clock_now) if at is not None), default=None)
     Customer.objects.filter(pk=customer.pk).update(
