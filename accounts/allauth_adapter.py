@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
-from cryptography.fernet import Fernet, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
@@ -19,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import members
+from accounts import members, sealing
 from accounts.forms import one_line
 from accounts.models import User
 
@@ -60,24 +56,12 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """A copy of the database alone must not open anybody's second factor."""
 
     def encrypt(self, text: str) -> str:
-        return _cipher().encrypt(text.encode()).decode()
+        return sealing.seal(text, purpose="tallyhouse.mfa")
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _cipher().decrypt(encrypted_text.encode()).decode()
+        return sealing.unseal(encrypted_text, purpose="tallyhouse.mfa")
 
 
 def _on_our_address(url: str) -> str:
     parts = urlsplit(url)
     return f"{settings.BASE_URL}{parts._replace(scheme='', netloc='').geturl()}"
-
-
-def _cipher() -> MultiFernet:
-    """Sealed with the newest secret key, opened with any that has not been dropped."""
-    return MultiFernet([_fernet(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
-
-
-def _fernet(secret_key: str) -> Fernet:
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tallyhouse.mfa").derive(
-        secret_key.encode()
-    )
-    return Fernet(base64.urlsafe_b64encode(derived))

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from accounts.views import account, invitations, keys, members
+from accounts.views import account, destinations, invitations, keys, members, notifications
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -25,4 +25,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("organizations/new/", account.new_organization, name="new_organization"),
     path("login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("profile/", account.profile, name="profile"),
+    path("notifications/", notifications.index, name="notifications"),
+    path("notifications/<int:pk>/read/", notifications.read, name="read_notification"),
+    path("notifications/read/", notifications.read_all, name="read_notifications"),
+    path("notifications/mail/", notifications.mail_preferences, name="mail_preferences"),
+    path("notifications/leave/<str:token>/", notifications.unsubscribe, name="unsubscribe"),
+    path("notifications/elsewhere/", destinations.index, name="destinations"),
+    path("notifications/elsewhere/<int:pk>/", destinations.show, name="destination"),
+    path("notifications/elsewhere/<int:pk>/choose/", destinations.choose, name="choose_destination"),
+    path("notifications/elsewhere/<int:pk>/secret/", destinations.roll, name="roll_destination"),
+    path("notifications/elsewhere/<int:pk>/switch/", destinations.switch, name="switch_destination"),
+    path("notifications/elsewhere/<int:pk>/remove/", destinations.remove, name="remove_destination"),
+    path("notifications/elsewhere/<int:pk>/again/<int:delivery>/", destinations.again, name="deliver_again"),
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from accounts.models import Account
+from accounts.models import Account, Delivery
 from billing import effects
 from billing.models import Alert
 from config.logs import SECRET
@@ -54,3 +55,16 @@ def raise_alert(*, key: str, kind: str, message: str, now: datetime, account: Ac
                 now=now,
             )
     return alert
+
+
+def tell_of_undelivered(*, delivery: Delivery, explanation: str, now: datetime, **_: Any) -> None:
+    """A customer was not reached by mail, Slack or webhook, however often it was tried."""
+    told = delivery.notification
+    raise_alert(
+        key=f"undelivered:{delivery.pk}",
+        kind="undelivered_notification",
+        message=f"{told.kind} of {told.account or told.key} could not be delivered by {delivery.channel} in "
+        f"{delivery.attempts} attempts: {explanation}",
+        account=told.account,
+        now=now,
+    )

@@ -8,7 +8,12 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        from billing import checks  # noqa: F401, registers itself
+        from accounts.notifications.signals import given_up
+        from billing import (
+            alerts,
+            checks,  # noqa: F401, registers itself
+        )
         from billing.stripe import djstripe_compat
 
         djstripe_compat.apply()
+        given_up.connect(alerts.tell_of_undelivered)

@@ -27,6 +27,10 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
     },
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
+    "people are told what became true": {
+        "task": "accounts.tasks.deliver_notifications",
+        "schedule": 20.0,
+    },
     "metered units reach Stripe well before the invoice closes": {
         "task": "usage.tasks.deliver_meter_events",
         "schedule": 15.0,

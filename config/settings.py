@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.AccountMiddleware",
+    "billing.middleware.SubscriptionRequiredMiddleware",
 ]
 
 TEMPLATES = [
@@ -86,6 +87,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "config.context_processors.site",
+                "billing.context_processors.entitlements",
             ],
         },
     }
@@ -154,6 +156,10 @@ MFA_TOTP_ISSUER = "Tallyhouse"
 SITE_NAME = env.str("SITE_NAME", default="Tallyhouse")
 BILLING_CATALOG = env.str("BILLING_CATALOG", default="hybrid")
 BILLING_CATALOG_DIR = BASE_DIR / "config" / "catalogs"
+# Beginnings of addresses that only accounts with a plan may open ("/app/"), and exceptions to them. The pages of this
+# house stay open whatever is named here.
+SUBSCRIPTION_REQUIRED_PATHS = env.list("SUBSCRIPTION_REQUIRED_PATHS", default=[])
+SUBSCRIPTION_OPEN_PATHS = env.list("SUBSCRIPTION_OPEN_PATHS", default=[])
 STAFF_ALERT_EMAIL = env.str("STAFF_ALERT_EMAIL", default="")
 
 # --- Stripe -----------------------------------------------------------------------------------------------------
@@ -222,6 +228,7 @@ if REDIS_URL:
             "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
         }
     }
+    CACHES["operations"] = {**CACHES["default"], "KEY_PREFIX": "operations"}
 else:
     CELERY_BROKER_URL = "filesystem://"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -230,7 +237,14 @@ else:
         "control_folder": str(VAR_DIR / "broker-control"),
         "polling_interval": 0.1,
     }
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "operations": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": str(VAR_DIR / "operations"),
+            "OPTIONS": {"MAX_ENTRIES": 2000},
+        },
+    }
 
 # --- Metering ---------------------------------------------------------------------------------------------------
 
@@ -253,6 +267,9 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Seconds. A mail server that does not answer must hold up neither a page nor a worker.
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
 vars().update(env.email_url("EMAIL_URL") if env.str("EMAIL_URL", default="") else {})
+
+# Customers name addresses that our servers then call (Slack, webhooks). In a private network those could be ours.
+OUTGOING_TO_PRIVATE_ADDRESSES = env.bool("OUTGOING_TO_PRIVATE_ADDRESSES", default=DEBUG)
 
 # --- Pages ------------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("kind", models.CharField(max_length=40)),
+                (
+                    "to",
+                    models.CharField(
+                        choices=[
+                            ("billing", "Owners and admins"),
+                            ("everyone", "Everyone but guests"),
+                            ("person", "One person"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
                 ("key", models.CharField(max_length=240, unique=True)),
                 ("subject", models.CharField(max_length=250)),
                 ("text", models.TextField()),

@@ -6,17 +6,24 @@ from datetime import datetime
 
 from django.db import models
 
-from accounts.models.people import Account, User
+from accounts.models.people import Account, Member, User
 
 
 class Notification(models.Model):
     """One thing that became true and is told, once per key. Its words are those of the moment it was told."""
+
+    class Audience(models.TextChoices):
+        BILLING = "billing", "Owners and admins"
+        EVERYONE = "everyone", "Everyone but guests"
+        PERSON = "person", "One person"
 
     # The account it is about; empty for what concerns a person alone (a new password).
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, null=True, blank=True, related_name="notifications"
     )
     kind = models.CharField(max_length=40)
+    # Whom it concerns: the owners and admins, all who use the account, or one person whatever their role.
+    to = models.CharField(max_length=8, choices=Audience)
     # Names the fact within its account or person ("receipt:in_123"); the column says whose fact it is, too.
     key = models.CharField(max_length=240, unique=True)
     subject = models.CharField(max_length=250)
@@ -36,6 +43,19 @@ class Notification(models.Model):
 class InboxEntryQuerySet(models.QuerySet["InboxEntry"]):
     def unread(self) -> InboxEntryQuerySet:
         return self.filter(read_at__isnull=True)
+
+    def of(self, user: User) -> InboxEntryQuerySet:
+        """What this person may still read: whoever left an account, or may not see its billing any more, does not
+        read on about it.
+        """
+        Audience = Notification.Audience
+        memberships = Member.objects.filter(user=user, account=models.OuterRef("notification__account"))
+        return self.filter(user=user).filter(
+            models.Q(notification__to=Audience.PERSON)
+            | models.Q(notification__to=Audience.EVERYONE) & models.Exists(memberships)
+            | models.Q(notification__to=Audience.BILLING)
+            & models.Exists(memberships.filter(role__in=[Member.Role.OWNER, Member.Role.ADMIN]))
+        )
 
 
 class InboxEntry(models.Model):
