@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import webhooks
-from billing.views import demo, home, pricing, settings, upgrade
+from billing.views import changes, credits, demo, home, leaving, pricing, settings, upgrade
 
 app_name = "billing"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,9 +13,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("billing/upgrade/", upgrade.upgrade, name="upgrade"),
     path("billing/upgraded/", upgrade.upgraded, name="upgraded"),
     path("billing/checkout-canceled/", upgrade.canceled, name="canceled"),
-    path("billing/cancel/", settings.cancel, name="cancel"),
+    path("billing/change/", changes.review, name="change"),
+    path("billing/change/<int:pk>/", changes.outcome, name="change_outcome"),
+    path("billing/change/<int:pk>/take-back/", changes.take_back, name="take_back"),
+    path("billing/cancel/", leaving.cancel, name="cancel"),
+    path("billing/money-back/", leaving.money_back, name="money_back"),
+    path("withdraw/", leaving.withdraw, name="withdraw"),
+    path("withdraw/done/", leaving.withdrawn, name="withdrawn"),
     path("billing/end/", settings.end_now, name="end_now"),
     path("billing/resume/", settings.resume, name="resume"),
+    path("billing/credits/", credits.overview, name="credits"),
+    path("billing/credits/buy/", credits.buy, name="buy_pack"),
+    path("billing/credits/bought/", credits.bought, name="pack_bought"),
     path("billing/portal/", settings.portal, name="portal"),
     path("billing/returned/", settings.returned, name="returned"),
     path("demo/fast-forward/", demo.fast_forward, name="fast_forward"),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db.models import F
@@ -109,9 +110,15 @@ def ask_about_doubtful(*, now: datetime, limit: int = 50) -> int:
     return looked_at
 
 
-def cancel(*, account: Account) -> None:
-    """Cancel at the end of the paid period (or trial). Until then nothing changes. Raises NothingToChange, Busy."""
-    _change(account, "cancel", {"cancel_at_period_end": True})
+def cancel(*, account: Account, feedback: str = "", comment: str = "") -> None:
+    """Cancel at the end of the paid period (or trial). Until then nothing changes. Raises NothingToChange, Busy.
+
+    `feedback` is one of Stripe's words for a reason
+    (https://docs.stripe.com/api/subscriptions/update#update_subscription-cancellation_details).
+    """
+    given = {key: said for key, said in (("feedback", feedback), ("comment", comment)) if said}
+    details = {"cancellation_details": given} if given else {}
+    _change(account, "cancel", {"cancel_at_period_end": True, **details})
 
 
 def resume(*, account: Account) -> None:
@@ -159,13 +166,13 @@ def acting(*, account: Account, purpose: str, follow: bool = True) -> Iterator[H
         _serve_latecomers(account)
 
 
-def _change(account: Account, act: str, params: dict[str, bool]) -> None:
+def _change(account: Account, act: str, params: dict[str, Any]) -> None:
     with acting(account=account, purpose=act) as held:
         subscription = _live(account)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":
             # A set date is taken back by clearing it; the two ways to end exclude each other at Stripe.
-            params = {"cancel_at": ""} if not subscription.cancel_at_period_end else params  # type: ignore[dict-item]
+            params = {"cancel_at": ""} if not subscription.cancel_at_period_end else params
         # The lease's token is committed and never comes again: cancel, resume and cancel are three acts.
         try:
             gateway.post(path, params, idempotency_key=f"{act}:{path.rsplit('/')[-1]}:{held.token}")

@@ -6,6 +6,7 @@ from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.customer import Customer
 from billing.models.effects import Alert, Effect
 from billing.models.grants import PlanGrant
+from billing.models.leaving import Departure, Withdrawal
 from billing.models.payments import Payment
 from billing.models.subscriptions import Subscription, SubscriptionItem
 from billing.models.webhooks import WebhookEvent, WebhookRejection
@@ -16,6 +17,7 @@ __all__ = [
     "CreditEntry",
     "CreditGrant",
     "Customer",
+    "Departure",
     "Effect",
     "Payment",
     "PlanChange",
@@ -25,4 +27,5 @@ __all__ = [
     "TrialRedemption",
     "WebhookEvent",
     "WebhookRejection",
+    "Withdrawal",
 ]

@@ -74,52 +74,6 @@ def _owes(subscription: Subscription) -> bool:
 @require_http_methods(["GET", "POST"])
 @never_cache
 @billing_admin_required
-def cancel(request: AccountRequest) -> HttpResponse:
-    """Ask once, saying the last day and what stays; then cancel at the end of the paid time."""
-    account = request.account
-    rights = rights_of_request.of(request)
-    subscription = rights.subscription
-    if subscription is None or subscription.is_canceling:
-        messages.info(request, "There is no running plan to cancel.")
-        return redirect("billing:settings")
-    if request.method == "GET":
-        free = catalog.current().default_plan
-        last = (
-            subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
-        )
-        return render(
-            request,
-            "billing/cancel.html",
-            {
-                "rights": rights,
-                "subscription": subscription,
-                "bought": _plan_name(subscription),
-                "last_day": last,
-                "free": free,
-            },
-        )
-    try:
-        subscriptions.cancel(account=account)
-    except subscriptions.NothingToChange:
-        messages.info(request, "There is no running plan to cancel.")
-    except subscriptions.Busy:
-        messages.error(request, BUSY)
-    except gateway.StripeError:
-        messages.error(request, UNREACHABLE)
-    else:
-        messages.success(
-            request,
-            "Your plan is canceled. It runs until its last day; "
-            + (
-                "what you used until then is charged on that day." if rights.pays_by_use else "nothing after."
-            ),
-        )
-    return redirect("billing:settings")
-
-
-@require_http_methods(["GET", "POST"])
-@never_cache
-@billing_admin_required
 def end_now(request: AccountRequest) -> HttpResponse:
     """Ask once, then end at once a plan that is off because it is not paid, so that another can be chosen."""
     account = request.account

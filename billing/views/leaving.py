@@ -1,0 +1,162 @@
+"""The pages of leaving: cancel in two clicks, take the money back, withdraw from a contract without a log-in."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.decorators import billing_admin_required
+from accounts.models import Account, Member
+from accounts.requests import AccountRequest
+from billing import catalog, clock, money
+from billing import rights as rights_of_request
+from billing.forms import CancelForm, WithdrawForm
+from billing.leaving import cancelling, refund_window, withdrawals
+from billing.models import Subscription
+from billing.stripe import gateway
+from billing.views.settings import BUSY, UNREACHABLE
+
+# Declarations from one address of the network in an hour; more is a machine.
+MOST_DECLARATIONS = 10
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@billing_admin_required
+def cancel(request: AccountRequest) -> HttpResponse:
+    """Ask once, saying the last day and what stays; then cancel at the end of the paid time."""
+    rights = rights_of_request.of(request)
+    subscription = rights.subscription
+    if subscription is None or subscription.is_canceling:
+        messages.info(request, "There is no running plan to cancel.")
+        return redirect("billing:settings")
+    form = CancelForm(request.POST if request.method == "POST" else None)
+    if request.method == "GET" or not form.is_valid():
+        context = {
+            "form": form,
+            "rights": rights,
+            "subscription": subscription,
+            "bought": plan_name(subscription),
+            "last_day": subscription.trial_end
+            if subscription.status == "trialing"
+            else subscription.current_period_end,
+            "free": catalog.current().default_plan,
+            "offer": refund_window.offer_to(request.account, by=request.user, now=clock.now(request.account)),
+        }
+        return render(request, "billing/cancel.html", context, status=422 if form.errors else 200)
+    try:
+        cancelling.cancel(account=request.account, by=request.user, **form.cleaned_data)
+    except cancelling.NothingToChange:
+        messages.info(request, "There is no running plan to cancel.")
+    except cancelling.Busy:
+        messages.error(request, BUSY)
+    except gateway.StripeError:
+        messages.error(request, UNREACHABLE)
+    else:
+        messages.success(
+            request,
+            "Your plan is canceled. It runs until its last day; "
+            + (
+                "what you used until then is charged on that day." if rights.pays_by_use else "nothing after."
+            ),
+        )
+    return redirect("billing:settings")
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@billing_admin_required
+def money_back(request: AccountRequest) -> HttpResponse:
+    """Show what would be given back and what ends with it; then do it."""
+    account = request.account
+    offer = refund_window.offer_to(account, by=request.user, now=clock.now(account))
+    if request.method == "GET" or offer is None:
+        context = {
+            "offer": offer,
+            "bought": plan_name(offer.subscription) if offer else "",
+            "free": catalog.current().default_plan,
+            "support": catalog.current().company.support_email,
+        }
+        return render(request, "billing/money_back.html", context, status=200 if offer else 404)
+    try:
+        given = refund_window.take_back(account=account, by=request.user)
+    except refund_window.Closed as closed:
+        messages.error(request, str(closed))
+    except refund_window.Busy:
+        messages.error(request, BUSY)
+    except gateway.StripeError:
+        messages.error(
+            request,
+            "Stripe did not answer, so it is not certain what was done. This page shows it in a minute.",
+        )
+    else:
+        messages.success(
+            request,
+            f"{money.text(given.amount, given.currency)} are on their way back to your card, and the plan is over. "
+            "Banks take 5 to 10 days to show it.",
+        )
+    return redirect("billing:settings")
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+def withdraw(request: HttpRequest) -> HttpResponse:
+    """Declare a withdrawal from a contract; nobody need be logged in, and the answer never tells who is a customer."""
+    form = WithdrawForm(request.POST if request.method == "POST" else None, initial=_what_is_known(request))
+    if request.method == "POST" and form.is_valid():
+        if form.is_machine():
+            return redirect("billing:withdrawn")
+        if _is_too_often(request):
+            form.add_error(
+                None, "Too many declarations came from here. Try again in an hour, or write to us."
+            )
+        else:
+            withdrawal = withdrawals.declare(
+                name=form.cleaned_data["name"],
+                email=form.cleaned_data["email"],
+                contract=form.cleaned_data["contract"],
+                account=_proven_account(request),
+                now=clock.wall(),
+            )
+            request.session["withdrawal"] = withdrawal.reference
+            return redirect("billing:withdrawn")
+    offer = None
+    account = _proven_account(request)
+    if account is not None and request.user.is_authenticated:
+        offer = refund_window.offer_to(account, by=request.user, now=clock.now(account))
+    context = {"form": form, "offer": offer, "support": catalog.current().company.support_email}
+    return render(request, "billing/withdraw.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET"])
+@never_cache
+def withdrawn(request: HttpRequest) -> HttpResponse:
+    """What happens next, with the reference to quote."""
+    return render(request, "billing/withdrawn.html", {"reference": request.session.get("withdrawal", "")})
+
+
+def plan_name(subscription: Subscription) -> str:
+    plan = catalog.current().plans.get(subscription.plan_key)
+    return plan.name if plan else subscription.plan_key
+
+
+def _what_is_known(request: HttpRequest) -> dict[str, str]:
+    if not request.user.is_authenticated:
+        return {}
+    return {"name": request.user.name, "email": request.user.email}
+
+
+def _proven_account(request: HttpRequest) -> Account | None:
+    """The account a log-in speaks for; without one, words are only words."""
+    member: Member | None = getattr(request, "member", None)
+    return member.account if member is not None and member.may_bill else None
+
+
+def _is_too_often(request: HttpRequest) -> bool:
+    name = f"withdrawals:{request.META.get('REMOTE_ADDR', '')}"
+    cache.add(name, 0, timeout=3600)
+    return bool(cache.incr(name) > MOST_DECLARATIONS)
