@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.billing_engine import lines, money, usage
+from simulator.billing_engine import asking, lines, money, taxing, usage
 from simulator.errors import invalid
 from simulator.params import Params
 from simulator.resources import prices, products
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 
-def read(sim: "Simulator", params: Params, mode: str) -> list[Obj]:
-    """The `line_items[]` of a checkout session as `item` objects; raises 400 for what cannot be sold together."""
+def read(sim: "Simulator", params: Params, mode: str, currency: str | None = None) -> list[Obj]:
+    """The `line_items[]` of a checkout session as `item` objects; raises 400 for what cannot be sold together.
+
+    `currency`: which of a price's currencies; its own by default.
+    """
     given = params.each("line_items")
     if mode == "setup":
         return []
@@ -21,7 +24,7 @@ def read(sim: "Simulator", params: Params, mode: str) -> list[Obj]:
         raise invalid("You must pass `line_items`.", param="line_items", code="parameter_missing")
     found = []
     for entry in given:
-        price = _price(sim, entry)
+        price = asking.whole(_price(sim, entry), currency)
         if not price["active"]:
             raise invalid(f"The price specified is inactive: {price['id']}.", param=entry.name("price"))
         is_metered = usage.is_metered(price)
@@ -36,7 +39,7 @@ def read(sim: "Simulator", params: Params, mode: str) -> list[Obj]:
             raise invalid(
                 "You specified `payment` mode but passed a recurring price.", param=entry.name("price")
             )
-        amount = money.cost(prices.whole(price), quantity or 0)
+        amount = money.cost(price, quantity or 0)
         item = new(
             "item",
             adjustable_quantity=None,
@@ -49,6 +52,7 @@ def read(sim: "Simulator", params: Params, mode: str) -> list[Obj]:
         )
         for absent in ("discounts", "taxes", "metadata"):
             item.pop(absent, None)
+        item["_"] = {"tax_rates": taxing.asked_for(sim, entry, "tax_rates")}
         adjustable = entry.inner("adjustable_quantity")
         if adjustable.flag("enabled"):
             item["adjustable_quantity"] = {

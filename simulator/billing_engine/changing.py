@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import items, lines, money, periods, usage
+from simulator.billing_engine import asking, items, lines, money, periods, usage
 from simulator.errors import invalid, no_such
 from simulator.shapes import Obj, new
 
@@ -178,9 +178,12 @@ def _merge(
         item = after[name]
         if entry.metadata is not None:
             item["metadata"] = entry.metadata
+        if entry.tax_rates is not None:
+            item["tax_rates"] = entry.tax_rates
         old = (item["price"], item["quantity"])
         if entry.price is not None:
-            item["price"], item["plan"] = entry.price["id"], items.plan_of(entry.price)
+            sold = asking.whole(entry.price, subscription["currency"])
+            item["price"], item["plan"] = sold["id"], items.plan_of(sold)
             item["quantity"] = None if usage.is_metered(entry.price) else (item["quantity"] or 1)
         if entry.quantity is not None:
             item["quantity"] = entry.quantity
@@ -272,7 +275,7 @@ def _proration(
         proration_details={"credited_items": None, "discount_amounts": []},
         quantity=quantity,
         quantity_decimal=str(quantity),
-        tax_rates=[],
+        tax_rates=list(item["tax_rates"]),
         test_clock=subscription["test_clock"],
     )
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import discounts, lines, periods, taxing
+from simulator.billing_engine import asking, discounts, lines, periods, taxing
 from simulator.shapes import Obj, empty_list, id_of, new
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def item_line(sim: "Simulator", item: Obj) -> Obj:
     details = (item["parent"] or {}).get("subscription_details") or {}
     price = sim.store.get("price", item["pricing"]["price_details"]["price"]) if item["pricing"] else None
     line = lines.line(
-        price=price
+        price=(asking.whole(price, item["currency"]) if price else None)
         or {
             "currency": item["currency"],
             "unit_amount_decimal": str(item["amount"]),
@@ -144,6 +144,7 @@ def item_line(sim: "Simulator", item: Obj) -> Obj:
         is_proration=item["proration"],
         invoice_item=item["id"],
         metadata=item["metadata"],
+        tax_rates=item["tax_rates"],
     )
     if price is None:
         line["pricing"] = None

@@ -1,9 +1,9 @@
 """The items of a subscription: read from parameters, made, and kept findable by their own id."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator.billing_engine import usage
+from simulator.billing_engine import asking, taxing, usage
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import prices, products
@@ -22,7 +22,8 @@ class Wanted:
     item: str | None = None
     deleted: bool = False
     metadata: dict[str, str] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    tax_rates: list[Obj] | None = None
+    """Taxes of this item alone; None leaves them as they are, an empty list leaves them to the subscription."""
 
 
 def read(sim: "Simulator", params: Params, *, name: str = "items") -> list[Wanted]:
@@ -46,6 +47,7 @@ def read(sim: "Simulator", params: Params, *, name: str = "items") -> list[Wante
                 given.text("id"),
                 given.flag("deleted"),
                 given.metadata() if "metadata" in given else None,
+                taxing.asked_for(sim, given, "tax_rates") if "tax_rates" in given else None,
             )
         )
     return found
@@ -55,9 +57,9 @@ def make(
     sim: "Simulator", subscription: Obj, wanted: Wanted, *, start: int, end: int, item_id: str | None = None
 ) -> Obj:
     """A new item of a subscription for `[start, end)`; `settle` keeps it."""
-    price = wanted.price
-    if price is None:
+    if wanted.price is None:
         raise invalid("Each item needs a price.", param="items[0][price]", code="parameter_missing")
+    price = asking.whole(wanted.price, subscription["currency"])
     quantity = None if usage.is_metered(price) else (1 if wanted.quantity is None else wanted.quantity)
     facts: dict[str, Any] = {"id": item_id} if item_id else {}
     found = new(
@@ -69,10 +71,11 @@ def make(
         plan=plan_of(price),
         price=price["id"],
         subscription=subscription["id"],
-        tax_rates=[],
+        tax_rates=wanted.tax_rates or [],
         **facts,
     )
     found["quantity"] = quantity
+    found["_"] = {"currency": price["currency"]}
     return found
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from simulator.billing_engine import money, periods, usage
+from simulator.billing_engine import asking, money, periods, usage
 from simulator.resources import prices
 from simulator.shapes import Obj, new
 
@@ -23,6 +23,7 @@ def line(
     is_proration: bool = False,
     invoice_item: str | None = None,
     metadata: dict[str, str] | None = None,
+    tax_rates: list[Obj] | None = None,
 ) -> Obj:
     """One `line_item`; its parent says whether an item of a subscription or a loose invoice item
     caused it.
@@ -46,7 +47,7 @@ def line(
         subtotal=amount,
         taxes=[],
     )
-    found["_"] = {}
+    found["_"] = {"tax_rates": tax_rates} if tax_rates else {}
     return found
 
 
@@ -71,6 +72,7 @@ def for_period(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: 
         item=item["id"],
         is_proration=is_stub,
         metadata=subscription["metadata"],
+        tax_rates=item["tax_rates"],
     )
 
 
@@ -89,8 +91,9 @@ def for_usage(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: i
         subscription=subscription["id"],
         item=item["id"],
         metadata=subscription["metadata"],
+        tax_rates=item["tax_rates"],
     )
-    found["_"] = {"usage": {"customer": subscription["customer"], "start": start, "end": end}}
+    found["_"]["usage"] = {"customer": subscription["customer"], "start": start, "end": end}
     return found
 
 
@@ -99,7 +102,7 @@ def recount(sim: "Simulator", found: Obj) -> None:
     counted = found["_"].get("usage")
     if not counted:
         return
-    price = prices.whole(prices.need(sim, found["pricing"]["price_details"]["price"]))
+    price = asking.whole(prices.need(sim, found["pricing"]["price_details"]["price"]), found["currency"])
     used = usage.of_price(sim, price, counted["customer"], counted["start"], counted["end"])
     found["quantity"] = int(used) if used == int(used) else 0
     found["quantity_decimal"] = money.plain(used)
@@ -123,8 +126,8 @@ def free_trial(sim: "Simulator", subscription: Obj, item: Obj) -> Obj:
 
 
 def price_of(sim: "Simulator", item: Obj) -> Obj:
-    """The price of a subscription item, with tiers."""
-    return prices.whole(prices.need(sim, item["price"]))
+    """The price of a subscription item, with tiers, in its subscription's currency."""
+    return asking.whole(prices.need(sim, item["price"]), (item.get("_") or {}).get("currency"))
 
 
 def name_of(sim: "Simulator", price: Obj) -> str:

@@ -36,6 +36,8 @@ class Terms:
     default_tax_rates: list[Obj] = field(default_factory=list)
     payment_settings: Obj | None = None
     schedule: str | None = None
+    currency: str | None = None
+    """The price's own by default."""
     authenticated_intent: str | None = None
     """A payment intent the customer has already proven themselves for, on the checkout page."""
 
@@ -136,7 +138,7 @@ def _frame(sim: "Simulator", customer: Obj, terms: Terms, now: int, *, is_trial:
         cancellation_details={"comment": None, "feedback": None, "reason": None},
         collection_method=terms.collection_method,
         created=now,
-        currency=first["currency"],
+        currency=(terms.currency or first["currency"]).lower(),
         customer=customer["id"],
         days_until_due=terms.days_until_due,
         default_payment_method=terms.default_payment_method,
@@ -185,11 +187,8 @@ def _check(terms: Terms) -> None:
         raise invalid("Missing required param: items.", param="items", code="parameter_missing")
     if len(terms.wanted) > 20:
         raise invalid("A subscription can have at most 20 items.", param="items")
-    currencies = {(wanted.price or {}).get("currency") for wanted in terms.wanted}
-    if None in currencies:
+    if any(wanted.price is None for wanted in terms.wanted):
         raise invalid("Each item needs a price.", param="items[0][price]", code="parameter_missing")
-    if len(currencies) > 1:
-        raise invalid("All prices on a subscription must have the same currency.", param="items")
     names = [(wanted.price or {}).get("id") for wanted in terms.wanted]
     if len(set(names)) != len(names):
         raise invalid("Cannot add multiple subscription items with the same price.", param="items")

@@ -40,6 +40,11 @@ def apply(sim: "Simulator", invoice: Obj) -> tuple[int, int]:
     return sums["exclusive"], sums["inclusive"]
 
 
+def added(sim: "Simulator", amount: int, rates: list[Obj], exempt: str | None) -> int:
+    """What rates by hand add to `amount`, as a checkout page shows it; those it includes add nothing."""
+    return sum(_amount(amount, rate, False, exempt) for rate in rates if not rate["inclusive"])
+
+
 def automatic(sim: "Simulator", amount: int, price: Obj, exempt: str | None) -> int:
     """The exclusive automatic tax on `amount` of a price, as a checkout page adds it."""
     found = _amount(amount, automatic_rate(sim), price["tax_behavior"] == "inclusive", exempt)

@@ -80,6 +80,8 @@ def subscribe(
             missing_payment_method=data["missing_payment_method"],
             billing_mode=data["billing_mode"],
             automatic_tax=session["automatic_tax"]["enabled"],
+            default_tax_rates=data["default_tax_rates"],
+            currency=session["currency"],
             authenticated_intent=authenticated,
         ),
     )
@@ -174,7 +176,7 @@ def _bought(sim: "Simulator", session: Obj) -> tuple[list[items.Wanted], list[Ob
     for item in session["_"]["line_items"]:
         price = sim.store.get("price", item["price"])
         if price is not None and price["recurring"]:
-            wanted.append(items.Wanted(price, item["quantity"]))
+            wanted.append(items.Wanted(price, item["quantity"], tax_rates=item["_"]["tax_rates"]))
         else:
             extras.append(item)
     return wanted, extras
@@ -187,6 +189,8 @@ def _extra(sim: "Simulator", customer: Obj, item: Obj) -> None:
             "customer": customer["id"],
             "pricing": {"price": item["price"]},
             "quantity": str(item["quantity"]),
+            "currency": item["currency"],
+            "tax_rates": [rate["id"] for rate in item["_"]["tax_rates"]],
         }
     )
     invoiceitems.create(sim, Request("POST", "/v1/invoiceitems", params))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events, lists, view
-from simulator.billing_engine import basket, money, taxing
+from simulator.billing_engine import basket, money, receipting, taxing
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import customers, prices
@@ -60,11 +60,11 @@ def create(sim: "Simulator", request: Request) -> Obj:
         )
     session = _frame(params, mode, ui_mode, customer, now, expires)
     session["id"] = new_id("cs_test_", 58)
-    bought = basket.read(sim, params, mode)
+    bought = basket.read(sim, params, mode, params.text("currency"))
     session["url"] = f"{sim.base_url}/c/pay/{session['id']}" if ui_mode == "hosted_page" else None
     session["_"] = {
         "line_items": bought,
-        "subscription_data": _subscription_data(params),
+        "subscription_data": _subscription_data(sim, params),
         "promotion_code": None,
     }
     session["_"]["payment_intent_data"] = params.inner("payment_intent_data").values
@@ -97,7 +97,7 @@ def total_up(sim: "Simulator", session: Obj) -> None:
         item["amount_total"] = item["amount_subtotal"] - off
         item["amount_tax"] = _tax_on(sim, session, item, item["amount_total"])
         item["amount_total"] += item["amount_tax"]
-        item["_"] = {"today": part - off, "tax": _tax_on(sim, session, item, part - off)}
+        item["_"] |= {"today": part - off, "tax": _tax_on(sim, session, item, part - off)}
     tax = sum(item["_"]["tax"] for item in bought)
     session |= {
         "amount_subtotal": sum(parts),
@@ -107,9 +107,10 @@ def total_up(sim: "Simulator", session: Obj) -> None:
 
 
 def _tax_on(sim: "Simulator", session: Obj, item: Obj, amount: int) -> int:
-    if not session["automatic_tax"]["enabled"]:
-        return 0
     customer = sim.store.get("customer", session["customer"]) or {}
+    if not session["automatic_tax"]["enabled"]:
+        rates = item["_"]["tax_rates"] or session["_"]["subscription_data"]["default_tax_rates"]
+        return taxing.added(sim, amount, rates, customer.get("tax_exempt"))
     price = prices.need(sim, item["price"])
     return taxing.automatic(sim, amount, price, customer.get("tax_exempt"))
 
@@ -231,6 +232,7 @@ def _frame(params: Params, mode: str, ui_mode: str, customer: str | None, now: i
         customer=customer,
         customer_email=params.text("customer_email"),
         expires_at=expires,
+        invoice_creation=receipting.asked(params) if mode == "payment" else None,
         metadata=params.metadata(),
         mode=mode,
         payment_method_collection=collects if mode == "subscription" else None,
@@ -271,7 +273,7 @@ def _details(email: str | None) -> Obj:
     return {**nothing, "email": email, "tax_exempt": "none"}
 
 
-def _subscription_data(params: Params) -> Obj:
+def _subscription_data(sim: "Simulator", params: Params) -> Obj:
     data = params.inner("subscription_data")
     days = data.integer("trial_period_days")
     if days is not None and not 1 <= days <= 730:
@@ -283,6 +285,7 @@ def _subscription_data(params: Params) -> Obj:
         "description": data.text("description"),
         "missing_payment_method": missing_payment_method(data),
         "billing_mode": data.inner("billing_mode").text("type") or "flexible",
+        "default_tax_rates": taxing.asked_for(sim, data, "default_tax_rates"),
     }
 
 

@@ -3,12 +3,11 @@
 from typing import TYPE_CHECKING
 
 from simulator import events, lists
-from simulator.billing_engine import invoicing, lines, money
+from simulator.billing_engine import extras, invoicing
 from simulator.errors import invalid, no_such
-from simulator.params import Params
-from simulator.resources import customers, invoices, prices
+from simulator.resources import customers, invoices
 from simulator.routing import Request, route
-from simulator.shapes import Obj, new
+from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
@@ -19,42 +18,18 @@ def create(sim: "Simulator", request: Request) -> Obj:
     """POST /v1/invoiceitems: an `amount`, or a `pricing[price]` with a `quantity`."""
     params = request.params
     customer = customers.need(sim, params.need("customer"), param="customer", status=400)
-    now = sim.clock.now(customer)
-    price = _price(sim, params)
-    quantity = params.integer("quantity", 1) or 0
-    amount = money.cost(price, quantity) if price else params.integer("amount")
-    if amount is None:
-        raise invalid("You must pass `amount` or `pricing`.", param="amount", code="parameter_missing")
     target = None
     if "invoice" in params:
         target = invoices.need(sim, params.need("invoice"), status=400)
         if target["status"] != "draft":
             raise invalid("Invoice items can only be added to draft invoices.", code="invoice_not_editable")
-    subscription = params.text("subscription")
-    details = {"subscription": subscription, "subscription_item": None}
-    period = params.inner("period")
-    item = new(
-        "invoiceitem",
-        amount=amount,
-        currency=price["currency"] if price else (params.text("currency") or "usd").lower(),
-        customer=customer["id"],
-        date=now,
-        description=params.text("description") or (lines.name_of(sim, price) if price else None),
-        discountable=params.flag("discountable", True),
-        discounts=[],
-        frozen_fields=[],
+    item = extras.draft(
+        sim,
+        params,
+        customer=customer,
+        currency=target["currency"] if target else None,
+        subscription=params.text("subscription"),
         invoice=target["id"] if target else None,
-        metadata=params.metadata(),
-        net_amount=amount,
-        parent={"subscription_details": details, "type": "subscription_details"} if subscription else None,
-        period={"start": period.integer("start", now), "end": period.integer("end", now)},
-        pricing=lines.pricing(price) if price else None,
-        proration=False,
-        proration_details=None,
-        quantity=quantity,
-        quantity_decimal=str(quantity),
-        tax_rates=[],
-        test_clock=customer["test_clock"],
     )
     events.created(sim, item)
     if target is not None:
@@ -97,11 +72,6 @@ def delete(sim: "Simulator", request: Request, name: str) -> Obj:
     sim.store.remove("invoiceitem", name)
     events.emit(sim, "invoiceitem.deleted", item)
     return {"id": name, "object": "invoiceitem", "deleted": True}
-
-
-def _price(sim: "Simulator", params: Params) -> Obj | None:
-    name = params.inner("pricing").text("price")
-    return prices.whole(prices.need(sim, name, param="pricing[price]", status=400)) if name else None
 
 
 def _need(sim: "Simulator", name: str) -> Obj:

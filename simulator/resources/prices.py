@@ -1,11 +1,10 @@
 """Prices: an amount, a currency, and how often; found again by `lookup_key`."""
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from simulator import events, lists, search, view
-from simulator.billing_engine import money
-from simulator.errors import invalid, missing_param, no_such
+from simulator.billing_engine import asking
+from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import products
 from simulator.routing import Request, route
@@ -55,16 +54,17 @@ def make(sim: "Simulator", params: Params, *, product: str) -> Obj:
         nickname=params.text("nickname"),
         product=product,
         recurring=recurring,
-        tax_behavior=params.text("tax_behavior") or "unspecified",
         type="recurring" if recurring else "one_time",
     )
-    price["_"] = {"tiers": None}
-    if price["billing_scheme"] == "tiered":
+    is_tiered = price["billing_scheme"] == "tiered"
+    if is_tiered:
         price["tiers_mode"] = params.need("tiers_mode")
-        price["_"]["tiers"] = _tiers(params)
-        price["unit_amount"] = price["unit_amount_decimal"] = None
-    else:
-        price["unit_amount"], price["unit_amount_decimal"] = _amounts(params)
+    asked = asking.terms(params, is_tiered=is_tiered)
+    price["_"] = {
+        "tiers": asked.pop("tiers"),
+        "currencies": asking.options(params, own=currency, is_tiered=is_tiered),
+    }
+    price |= asked
     if "transform_quantity" in params:
         packs = params.inner("transform_quantity")
         price["transform_quantity"] = {
@@ -73,11 +73,6 @@ def make(sim: "Simulator", params: Params, *, product: str) -> Obj:
         }
     _take_lookup_key(sim, price, params)
     return events.created(sim, price)
-
-
-def whole(price: Obj) -> Obj:
-    """The price with its tiers, for arithmetic."""
-    return {**price, "tiers": price["_"]["tiers"]}
 
 
 @route("GET", "/v1/prices")
@@ -119,7 +114,7 @@ def retrieve(sim: "Simulator", request: Request, name: str) -> Obj:
 
 @route("POST", "/v1/prices/{id}")
 def update(sim: "Simulator", request: Request, name: str) -> Obj:
-    """POST /v1/prices/{id}: what it costs never changes."""
+    """POST /v1/prices/{id}: what it costs never changes, but it may be sold in more currencies."""
     price, params = need(sim, name), request.params
     with events.change(sim, price, "price.updated"):
         if "active" in params:
@@ -128,6 +123,10 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
             price["nickname"] = params.text("nickname")
         if "tax_behavior" in params:
             price["tax_behavior"] = params.text("tax_behavior")
+        if "currency_options" in params:
+            is_tiered = price["billing_scheme"] == "tiered"
+            more = asking.options(params, own=price["currency"], is_tiered=is_tiered)
+            price["_"]["currencies"] = price["_"].get("currencies", {}) | more
         price["metadata"] = params.metadata(price["metadata"])
         _take_lookup_key(sim, price, params)
     return price
@@ -140,14 +139,7 @@ def _grow_tiers(sim: "Simulator", price: Obj) -> Any:
 
 @view.grows("price", "currency_options")
 def _grow_currencies(sim: "Simulator", price: Obj) -> Any:
-    return {
-        price["currency"]: {
-            "custom_unit_amount": None,
-            "tax_behavior": price["tax_behavior"],
-            "unit_amount": price["unit_amount"],
-            "unit_amount_decimal": price["unit_amount_decimal"],
-        }
-    }
+    return asking.shown(price)
 
 
 def _recurring(sim: "Simulator", params: Params) -> Obj:
@@ -167,40 +159,6 @@ def _recurring(sim: "Simulator", params: Params) -> Obj:
         "trial_period_days": params.integer("trial_period_days"),
         "usage_type": usage_type,
     }
-
-
-def _amounts(params: Params) -> tuple[int | None, str]:
-    amount, exact = params.integer("unit_amount"), params.decimal("unit_amount_decimal")
-    if amount is None and exact is None:
-        raise missing_param("unit_amount")
-    value = Decimal(amount) if amount is not None else exact or Decimal(0)
-    if value < 0:
-        raise invalid("Invalid integer: must be non-negative", param="unit_amount")
-    return (int(value) if value == value.to_integral_value() else None), money.plain(value)
-
-
-def _tiers(params: Params) -> list[Obj]:
-    found = []
-    for tier in params.each("tiers"):
-        each, flat = tier.decimal("unit_amount_decimal"), tier.decimal("flat_amount_decimal")
-        amount = tier.integer("unit_amount")
-        base = tier.integer("flat_amount")
-        found.append(
-            {
-                "flat_amount": base,
-                "flat_amount_decimal": str(base)
-                if base is not None
-                else (money.plain(flat) if flat else None),
-                "unit_amount": amount,
-                "unit_amount_decimal": str(amount)
-                if amount is not None
-                else (money.plain(each) if each else None),
-                "up_to": None if tier.text("up_to") == "inf" else tier.integer("up_to"),
-            }
-        )
-    if not found or found[-1]["up_to"] is not None:
-        raise invalid("The last tier must have `up_to` set to `inf`.", param="tiers")
-    return found
 
 
 def _take_lookup_key(sim: "Simulator", price: Obj, params: Params) -> None:

@@ -100,7 +100,8 @@ def accept(sim: "Simulator", request: Request, name: str) -> Obj:
     data, days = quote["subscription_data"], quote["subscription_data"]["trial_period_days"]
     now = sim.clock.now(customer)
     bought = [
-        items.Wanted(prices.need(sim, one["price"]), one["quantity"]) for one in quote["_"]["line_items"]
+        items.Wanted(prices.need(sim, one["price"]), one["quantity"], tax_rates=one["_"]["tax_rates"])
+        for one in quote["_"]["line_items"]
     ]
     found = [discounts.redeem(sim, customer=customer["id"], **each)["id"] for each in quote["_"]["discounts"]]
     subscription = subscribing.begin(

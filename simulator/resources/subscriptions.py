@@ -170,6 +170,7 @@ def _terms(sim: "Simulator", customer: Obj, params: Params) -> subscribing.Terms
         billing_mode=params.inner("billing_mode").text("type") or "flexible",
         automatic_tax=params.inner("automatic_tax").flag("enabled"),
         default_tax_rates=taxing.asked_for(sim, params, "default_tax_rates"),
+        currency=params.text("currency"),
         payment_settings=_payment_settings(params.inner("payment_settings")),
     )
 
