@@ -10,10 +10,10 @@ from django.db.models import Sum
 
 from accounts.models import Account, User
 from billing import grants
-from billing.models import Subscription
+from billing.models import CreditEntry, Subscription
 from tests import factories
 from usage import metering
-from usage.models import UsageCounter, UsageDay, UsageRecord
+from usage.models import MeterEvent, UsageCounter, UsageDay, UsageRecord
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -88,12 +88,18 @@ def assert_books_agree(account: Account) -> None:
         acts = list(
             ledger.filter(feature=counter.feature, period_start=counter.period_start)
             .order_by("id")
-            .values_list("units", "used_after")
+            .values_list("units", "used_after", "credited", "billed")
         )
-        assert counter.used == counter.carried + sum(units for units, _ in acts)
+        assert counter.used == counter.carried + sum(units for units, *_ in acts)
+        assert counter.credited == sum(credited for _, _, credited, _ in acts)
+        assert counter.billed == sum(billed for *_, billed in acts)
         assert counter.limit_units is None or not acts or acts[-1][1] <= counter.used
     by_feature = dict(ledger.values_list("feature").annotate(units=Sum("units")).order_by())
     by_day = dict(
         UsageDay.objects.filter(account=account).values_list("feature").annotate(Sum("units")).order_by()
     )
     assert by_feature == by_day
+    burned = CreditEntry.objects.filter(grant__account=account, kind="burn").aggregate(Sum("units"))
+    assert sum(ledger.values_list("credited", flat=True)) == -(burned["units__sum"] or 0)
+    metered = MeterEvent.objects.filter(account=account).values_list("record_id", "units")
+    assert dict(metered) == dict(ledger.filter(billed__gt=0).values_list("id", "billed"))
