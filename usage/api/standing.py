@@ -37,7 +37,7 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(slots.InvalidTtl, lambda request, error: answer(400, "invalid_ttl", str(error)))
 
 
-def _limit_reached(request: HttpRequest, error: LimitReached) -> HttpResponse:
+def _limit_reached(request: HttpRequest, error: Any) -> HttpResponse:
     return answer(
         402,
         "limit_reached",

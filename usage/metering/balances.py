@@ -8,7 +8,7 @@ from datetime import datetime
 from accounts.models import Account
 from billing import catalog, entitlements
 from billing.entitlements import Entitlements
-from usage.metering import carrying, spending, terms, windows
+from usage.metering import carrying, holding, spending, terms, windows
 from usage.metering.refusals import FeatureNotIncluded
 from usage.metering.windows import Window
 from usage.models import UsageCounter
@@ -97,6 +97,10 @@ def _counter(rights: Entitlements, window: Window) -> UsageCounter:
         "period_start": window.period.start,
     }
     counter = UsageCounter.objects.filter(**known).first()
+    if counter is not None and (counter.reserved or counter.paid_reserved):
+        counter.reserved, counter.paid_reserved = holding.reserved(
+            rights.account, window.feature, window.period, now=rights.now
+        )
     if counter is not None and counter.stamp == window.stamp and rights.now < counter.valid_until:
         return counter
     own = counter.used - counter.carried if counter is not None else 0

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from accounts.models import Account
 from billing import entitlements
-from usage.metering import carrying, terms, windows
+from usage.metering import carrying, holding, terms, windows
 from usage.models import MemberCounter, UsageCounter
 
 
@@ -52,6 +52,7 @@ def open_at(account: Account, feature: str, *, now: datetime) -> None:
                 period_end=window.period.end,
                 **told,
             )
+        holding.follow(account, feature, window.period, now=now)
 
 
 def queue(account_id: uuid.UUID, feature: str) -> None:

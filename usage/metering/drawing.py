@@ -15,7 +15,7 @@ from django.db.models import F, Sum
 from accounts.models import Account
 from billing import credits, entitlements
 from billing.entitlements import Entitlements
-from usage.metering import counters, forgiving, ledger, spending, terms
+from usage.metering import counters, forgiving, holding, ledger, spending, terms
 from usage.metering.attempts import Ask, Attempt
 from usage.models import MemberBudget, MemberCounter, UsageCounter, UsageRecord
 
@@ -29,12 +29,14 @@ def draw(ask: Ask) -> Attempt:
         with transaction.atomic():
             counters.queue(ask.account_id, ask.feature)
             return _draw(ask)
-    except _NotEnough as refused:
+    except NotEnough as refused:
         # Whatever was drawn on the way is undone with the transaction.
         return refused.attempt
 
 
-class _NotEnough(Exception):
+class NotEnough(Exception):
+    """Not so many units: ends the transaction, and says how things stand."""
+
     def __init__(self, attempt: Attempt) -> None:
         super().__init__()
         self.attempt = attempt
@@ -42,6 +44,8 @@ class _NotEnough(Exception):
 
 def _draw(ask: Ask) -> Attempt:
     stamp, seen_at = ledger.seen(ask)
+    if holding.sweep(ask.account_id, ask.feature, now=seen_at):
+        stamp, seen_at = ledger.seen(ask)
     earlier = ledger.repeated(ask, seen_at=seen_at)
     if earlier is not None:
         return earlier
@@ -57,7 +61,7 @@ def _draw(ask: Ask) -> Attempt:
         return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=0, cost=0)
     if not counter.asks_first:
         if counter.paid_left is not None and beyond > counter.paid_left:
-            raise _NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
+            raise NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
         cost = beyond * (counter.unit_amount or 0)
         return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=beyond, cost=cost)
     return _draw_beyond(ask, counter, beyond, seen_at=seen_at)
@@ -74,7 +78,7 @@ def _draw_beyond(ask: Ask, counter: UsageCounter, beyond: int, *, seen_at: datet
     credits_left = credits.left(account, ask.feature, now=seen_at)
     credited = min(beyond, credits_left)
     billed = beyond - credited
-    cost = _charge(ask, rights, counter, billed, seen_at=seen_at) if billed else 0
+    cost = charge(ask, rights, counter, billed, seen_at=seen_at) if billed else 0
     attempt = ledger.write(ask, counter, seen_at=seen_at, credited=credited, billed=billed, cost=cost)
     if credited:
         taken = credits.take(
@@ -88,21 +92,30 @@ def _draw_beyond(ask: Ask, counter: UsageCounter, beyond: int, *, seen_at: datet
     return attempt
 
 
-def _charge(ask: Ask, rights: Entitlements, counter: UsageCounter, billed: int, *, seen_at: datetime) -> int:
+def charge(ask: Ask, rights: Entitlements, counter: UsageCounter, billed: int, *, seen_at: datetime) -> int:
     """What the units to be paid cost, in minor units, when the budget allows them; what all features spend in one
     budget is looked at one act at a time."""
     counters.queue_for_money(ask.account_id)
     price = spending.prices(rights).get(ask.feature)
     counter.paid_limit = spending.paid_limit(rights, ask.feature, counter=counter)
     if price is None or (counter.paid_left is not None and billed > counter.paid_left):
-        raise _NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
+        raise NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
     counter.save(update_fields=["paid_limit"])
     before = spending.units_paid(rights, ask.feature)
     return price.charge(before + billed) - price.charge(before)
 
 
 def _count_for_member(ask: Ask, counter: UsageCounter, *, seen_at: datetime) -> None:
-    """Count the act for who did it, too. What the member used before the first budget is in the ledger."""
+    """Count the act for who did it, too."""
+    member = check_member(ask, counter, seen_at=seen_at)
+    MemberCounter.objects.filter(pk=member.pk).update(used=F("used") + ask.units)
+
+
+def check_member(ask: Ask, counter: UsageCounter, *, seen_at: datetime) -> MemberCounter:
+    """Whether the member's budget allows the act, beside what the member holds; raises NotEnough.
+
+    What the member used before the first budget is in the ledger.
+    """
     assert ask.user_id is not None
     known: dict[str, Any] = {
         "account_id": ask.account_id,
@@ -117,16 +130,24 @@ def _count_for_member(ask: Ask, counter: UsageCounter, *, seen_at: datetime) -> 
     budget = MemberBudget.objects.filter(
         account_id=ask.account_id, user_id=ask.user_id, feature=ask.feature
     ).first()
-    if budget is not None and member.used + ask.units > budget.units:
-        raise _NotEnough(
+    held = holding.held_by(
+        ask.user_id,
+        account_id=ask.account_id,
+        feature=ask.feature,
+        period_start=counter.period_start,
+        now=seen_at,
+    )
+    if budget is not None and member.used + held + ask.units > budget.units:
+        raise NotEnough(
             Attempt(
                 "exhausted",
                 seen_at,
                 used=member.used,
+                reserved=held,
                 limit=budget.units,
                 period_start=counter.period_start,
                 period_end=counter.period_end,
                 reason="member_budget_reached",
             )
         )
-    MemberCounter.objects.filter(pk=member.pk).update(used=F("used") + ask.units)
+    return member

@@ -7,7 +7,7 @@ from django.db.models import Sum
 from billing.catalog import Price
 from billing.entitlements import Entitlements
 from usage import periods
-from usage.models import Budget, UsageCounter
+from usage.models import Budget, Reservation, UsageCounter
 from usage.periods import Period
 
 
@@ -49,7 +49,8 @@ def paid_limit(rights: Entitlements, feature: str, *, counter: UsageCounter | No
         return None
     billed = _billed(rights)
     here = counter.billed if counter is not None and month(rights).contains(counter.period_start) else 0
-    others = sum(known[key].charge(units) for key, units in billed.items() if key != feature and key in known)
+    held = _held(rights)
+    others = sum(known[key].charge(billed.get(key, 0) + held.get(key, 0)) for key in known if key != feature)
     affordable = units_for(price, budget.amount - others)
     return None if affordable is None else max(affordable - (billed.get(feature, 0) - here), 0)
 
@@ -85,4 +86,10 @@ def _billed(rights: Entitlements) -> dict[str, int]:
     rows = UsageCounter.objects.filter(
         account=rights.account, period_start__gte=this.start, period_start__lt=this.end, billed__gt=0
     )
+    return dict(rows.values_list("feature").annotate(units=Sum("billed")).order_by())
+
+
+def _held(rights: Entitlements) -> dict[str, int]:
+    """Units set aside that will be paid for when they are settled, by feature."""
+    rows = Reservation.objects.holding(rights.now).filter(account=rights.account, billed__gt=0)
     return dict(rows.values_list("feature").annotate(units=Sum("billed")).order_by())

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from billing import credits
 from billing.entitlements import Entitlements
-from usage.metering import forgiving, rolling, spending
+from usage.metering import forgiving, holding, rolling, spending
 from usage.metering.rolling import Lots
 from usage.metering.windows import Window
 from usage.models import MemberBudget, UsageCounter
@@ -57,10 +57,11 @@ def of(rights: Entitlements, window: Window, *, counter: UsageCounter | None) ->
 def must_ask(rights: Entitlements, feature: str, *, paid_limit: int | None) -> bool:
     """Whether the counter alone cannot say what is beyond the allowance, also when there are no credits.
 
-    Something may be forgiven; a unit has no one price; or the budget is not spent by this counter alone.
+    Something may be forgiven; something is set aside, perhaps for too long; a unit has no one price; or the budget
+    is not spent by this counter alone.
     """
     allowance = rights.allowance(feature)
-    if forgiving.is_possible(rights.account, allowance):
+    if forgiving.is_possible(rights.account, allowance) or holding.is_any_held(rights.account, feature):
         return True
     prices = spending.prices(rights)
     if feature not in prices:

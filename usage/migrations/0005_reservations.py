@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("settled_units", models.BigIntegerField(blank=True, null=True)),
                 ("ledger_key", models.CharField(max_length=200)),
                 ("record_id", models.BigIntegerField(blank=True, null=True)),
                 (

@@ -51,6 +51,8 @@ class Reservation(models.Model):
     expires_at = models.DateTimeField()
     state = models.CharField(max_length=8, choices=State, default=State.HELD)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # Units it was settled for; more than were held means a second act in the ledger for the rest.
+    settled_units = models.BigIntegerField(null=True, blank=True)
     # The key of the act in the ledger: ours, so that no act of the caller's can be in its way.
     ledger_key = models.CharField(max_length=200)
     record_id = models.BigIntegerField(null=True, blank=True)
