@@ -69,6 +69,8 @@ def post(url: str, *, body: bytes, headers: dict[str, str]) -> Answer:
         answer = connection.getresponse()
         answer.read(MOST_BYTES)
         status = answer.status
+        if connection.was_cut:  # which looks like the end of an answer
+            raise TimeoutError
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NotReached(_explained(error), milliseconds=_since(started)) from error
     finally:
@@ -158,6 +160,7 @@ class _Pinned(http.client.HTTPConnection):
         self.default_port = 443 if parts.scheme == "https" else 80
         self._pinned = (str(address), _port(parts))
         self._is_secure = parts.scheme == "https"
+        self.was_cut = False
 
     def connect(self) -> None:
         self.sock = socket.create_connection(self._pinned, timeout=SECONDS)
@@ -165,6 +168,7 @@ class _Pinned(http.client.HTTPConnection):
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
     def cut(self) -> None:
+        self.was_cut = True
         if self.sock is not None:
             try:
                 self.sock.shutdown(socket.SHUT_RDWR)
