@@ -76,6 +76,8 @@ class Account(models.Model):
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="personal_account"
     )
     created_at = models.DateTimeField()
+    # Closed for good: nobody is a member, nothing personal is left, the books stay.
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     objects = AccountQuerySet.as_manager()
 
