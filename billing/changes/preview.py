@@ -41,6 +41,14 @@ class Sums:
     kept: int = 0
     due: int = 0
 
+    @property
+    def minus_discount(self) -> int:
+        return -self.discount
+
+    @property
+    def minus_balance(self) -> int:
+        return -self.from_balance
+
 
 @dataclass(frozen=True)
 class Receipt:

@@ -1,0 +1,396 @@
+"""Changing the plan: the receipt first, paid first, and the charge is what the receipt said."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Member, Notification
+from billing import clock, entitlements
+from billing.lifecycle import subscriptions
+from billing.models import CheckoutIntent, Payment, PlanChange, Subscription
+from billing.stripe import gateway
+from simulator.hosted import checkout as hosted
+from simulator.hosted import invoices as hosted_invoice
+from tests import factories
+from tests.billing.changing import acts_for, change, due_on, look, press, token_on
+from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, change_card, let_pass
+from tests.billing.test_billing_pages import text
+from usage import metering
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TEAM, TEAM_YEAR = "automation_team_month", "automation_team_year"
+TOP, TOP_YEAR = "automation_enterprise_month", "automation_enterprise_year"
+
+
+@pytest.fixture
+def automation(settings):
+    settings.BILLING_CATALOG = "automation"
+    settings.STRIPE_TEST_CLOCKS = True
+
+
+@pytest.fixture
+def client(automation, shop, account, as_alice):
+    """Alice in a browser, acting for her organization."""
+    return acts_for(as_alice, account)
+
+
+def live(account):
+    return Subscription.objects.live().get(account=account)
+
+
+def newest(account):
+    return Payment.objects.filter(account=account).latest("created_at", "pk")
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "minutes"), [(0, 0, 1), (0, 23, 59), (13, 3, 33), (27, 1, 2), (29, 23, 57)]
+)
+@pytest.mark.parametrize(
+    ("begin", "end"), [(TEAM, TOP), (TEAM, TEAM_YEAR), (TEAM_YEAR, TOP_YEAR), (TEAM_YEAR, TOP)]
+)
+def test_what_is_charged_is_what_was_shown(client, shop, account, alice, begin, end, days, hours, minutes):
+    buy(shop, account, alice, begin)
+    let_pass(account, clock.now(account) + timedelta(days=days, hours=hours, minutes=minutes))
+    page = look(client, price=end)
+    shown = due_on(page)
+
+    press(client, page)
+
+    assert live(account).price_lookup_key == end
+    paid = newest(account)
+    assert (paid.status, paid.amount_due, paid.billing_reason) == ("paid", shown, "subscription_update")
+    assert PlanChange.objects.get().state == "done"
+
+
+def test_the_receipt_has_the_credit_the_charge_today_and_then(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    period = live(account)
+    half = (period.current_period_end - period.current_period_start) / 2
+    let_pass(account, period.current_period_start + half)
+
+    said = text(look(client, price=TOP))
+
+    assert "Unused time on Agnostic Automation Center Team" in said and "-$49.50" in said
+    assert "Remaining time on Agnostic Automation Center Enterprise" in said and "$249.50" in said
+    assert "Today $200.00" in said
+    assert f"Then each month from {period.current_period_end:%-d %B %Y} $499.00" in said
+    assert "Pay $200.00 and switch" in said
+    assert "Single sign-on Now: no Then: yes" in said
+
+
+def test_what_was_used_stays_counted_and_the_proration_gives_nothing_anew(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    let_pass(account, clock.now(account) + timedelta(days=10))
+    metering.consume(
+        account=account, feature="test_runs", units=900, idempotency_key="k", now=clock.now(account)
+    )
+
+    change(client, price=TOP)
+    now = clock.now(account)
+    balance = next(b for b in metering.balances(account, now=now) if b.feature == "test_runs")
+
+    assert (balance.used, balance.limit) == (900, None)
+
+
+def test_a_year_is_paid_at_once_less_what_is_left_of_the_month(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    let_pass(account, clock.now(account) + timedelta(days=5))
+
+    assert change(client, price=TEAM_YEAR).state == "done"
+
+    after = live(account)
+    assert after.current_period_end - clock.now(account) > timedelta(days=364)
+    assert 85000 < newest(account).amount_paid < 95000
+
+
+def test_a_declined_card_leaves_the_old_plan_and_says_so(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    let_pass(account, clock.now(account) + timedelta(days=5))
+    change_card(shop, account, DECLINED_LATER)
+
+    said = text(press(client, look(client, price=TOP)))
+
+    assert "The plan was not changed" in said and "Your card was declined" in said
+    assert "Team goes on as it is, and nothing was charged" in said
+    assert live(account).plan_key == "team" and live(account).status == "active"
+    assert entitlements.of(account, now=clock.now(account)).level == 3
+    assert at_stripe(shop, account, "subscription")[0]["pending_update"] is None
+    assert not Payment.objects.filter(account=account, status="open").exists()
+    assert PlanChange.objects.get().state == "failed"
+
+
+def test_with_another_card_the_same_change_goes_through(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    change_card(shop, account, DECLINED_LATER)
+    press(client, look(client, price=TOP))
+    change_card(shop, account, "4242424242424242")
+
+    assert change(client, price=TOP).state == "done"
+    assert live(account).plan_key == "enterprise"
+
+
+@pytest.fixture
+def waiting(client, shop, account, alice):
+    """A change whose bank wants to see the customer."""
+    subscription = buy(shop, account, alice, TEAM)
+    customer = subscription.stripe_customer_id
+    method = gateway.post(
+        "/v1/payment_methods/pm_card_authenticationRequired/attach",
+        {"customer": customer},
+        idempotency_key="attach-3ds",
+    )
+    gateway.post(
+        f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+        {"default_payment_method": method["id"]},
+        idempotency_key="default-3ds",
+    )
+    page = press(client, look(client, price=TOP))
+    return page, PlanChange.objects.get()
+
+
+def test_a_bank_that_asks_is_answered_on_stripes_page_and_the_plan_follows(waiting, client, shop, account):
+    page, asked = waiting
+    assert "Your bank wants to know that it is you" in text(page)
+    assert asked.state == "waiting" and asked.invoice_url in page.content.decode()
+    assert live(account).plan_key == "team"
+
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    assert outcome.status == "requires_action"
+    assert hosted.finish_authentication(shop, outcome.intent, ok=True).status == "paid"
+
+    assert "Enterprise it is" in text(client.get(f"/billing/change/{asked.pk}/"))
+    assert live(account).plan_key == "enterprise"
+
+
+def test_while_it_waits_another_change_is_refused_with_the_way_to_it(waiting, client):
+    refused = look(client, price=TEAM_YEAR)
+
+    assert refused.status_code == 409
+    assert "waits for its payment" in text(refused) and "Look at that change" in text(refused)
+
+
+def test_what_waits_can_be_called_off(waiting, client, shop, account):
+    _, asked = waiting
+
+    said = text(client.post(f"/billing/change/{asked.pk}/take-back/", follow=True))
+
+    assert "The change is taken back. Team goes on" in said
+    asked.refresh_from_db()
+    assert asked.state == "undone"
+    assert at_stripe(shop, account, "subscription")[0]["pending_update"] is None
+    assert look(client, price=TOP).status_code == 200
+
+
+def test_what_is_never_confirmed_is_forgotten_after_a_day(waiting, client, account):
+    _, asked = waiting
+
+    let_pass(account, clock.now(account) + timedelta(hours=24))
+
+    said = text(client.get(f"/billing/change/{asked.pk}/"))
+    assert "not confirmed in time" in said
+    assert live(account).plan_key == "team"
+
+
+def test_a_double_click_is_one_change_and_one_charge(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    token = token_on(look(client, price=TOP))
+
+    first = client.post("/billing/change/", {"token": token})
+    second = client.post("/billing/change/", {"token": token})
+
+    assert first.status_code == second.status_code == 303
+    assert first["Location"] == second["Location"]
+    assert Payment.objects.filter(account=account, billing_reason="subscription_update").count() == 1
+
+
+def test_the_second_of_two_people_sees_what_the_first_did(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    ann = factories.MemberFactory(account=account, role=Member.Role.ADMIN).user
+    hers = Client()
+    hers.force_login(ann, backend="django.contrib.auth.backends.ModelBackend")
+    acts_for(hers, account)
+    his_page, her_page = look(client, price=TOP), look(hers, price=TEAM_YEAR)
+
+    press(client, his_page)
+    said = text(hers.post("/billing/change/", {"token": token_on(her_page)}, follow=True))
+
+    assert "The plan was changed meanwhile" in said
+    assert live(account).price_lookup_key == TOP
+    assert PlanChange.objects.count() == 1
+
+
+def test_an_amount_older_than_ten_minutes_is_shown_anew_and_not_charged(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    token = token_on(look(client, price=TOP))
+
+    with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+        said = text(client.post("/billing/change/", {"token": token}, follow=True))
+
+    assert "The amount was good for 10 minutes" in said and "What you pay today" in said
+    assert live(account).plan_key == "team" and not PlanChange.objects.exists()
+
+
+def test_an_amount_that_moved_is_shown_anew_and_not_charged(client, shop, account, alice):
+    """Somebody at support gives a credit while the page is open."""
+    subscription = buy(shop, account, alice, TEAM)
+    token = token_on(look(client, price=TOP))
+    gateway.post(
+        f"/v1/customers/{subscription.stripe_customer_id}/balance_transactions",
+        {"amount": -500, "currency": "usd"},
+        idempotency_key="gift",
+    )
+
+    said = text(client.post("/billing/change/", {"token": token}, follow=True))
+
+    assert "The amount due has changed meanwhile" in said
+    assert "From your balance with us -$5.00" in said
+    assert live(account).plan_key == "team"
+
+
+def test_somebody_elses_token_is_not_found(client, shop, account, alice, as_charlie, charlie):
+    buy(shop, account, alice, TEAM)
+    token = token_on(look(client, price=TOP))
+    hers = factories.organization(owner=charlie, name="Charlie's")
+    acts_for(as_charlie, hers)
+
+    assert as_charlie.post("/billing/change/", {"token": token}).status_code == 404
+    assert client.post("/billing/change/", {"token": token + "x"}).status_code == 404
+    assert client.post("/billing/change/", {}).status_code == 404
+    assert live(account).plan_key == "team"
+
+
+def test_somebody_elses_change_is_not_found(client, shop, account, alice, as_charlie):
+    buy(shop, account, alice, TEAM)
+    done = change(client, price=TOP)
+
+    assert as_charlie.get(f"/billing/change/{done.pk}/").status_code == 404
+    assert as_charlie.post(f"/billing/change/{done.pk}/take-back/").status_code == 404
+
+
+def test_a_member_may_not_look_or_press(client, shop, account, alice, as_bob):
+    buy(shop, account, alice, TEAM)
+    token = token_on(look(client, price=TOP))
+    acts_for(as_bob, account)
+
+    assert look(as_bob, price=TOP).status_code == 403
+    assert as_bob.post("/billing/change/", {"token": token}).status_code == 403
+
+
+def test_the_sixth_change_of_a_day_is_refused_politely(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    for wanted in (TOP, TOP_YEAR):
+        assert change(client, price=wanted).state == "done"
+    for _ in range(3):
+        planned = change(client, price=TEAM_YEAR)
+        client.post(f"/billing/change/{planned.pk}/take-back/")
+
+    refused = look(client, price=TEAM_YEAR)
+
+    assert refused.status_code == 409
+    assert "changed 5 times in the last 24 hours" in text(refused)
+    let_pass(account, clock.now(account) + timedelta(hours=25))
+    assert look(client, price=TEAM_YEAR).status_code == 200
+
+
+def test_while_a_payment_is_missing_the_page_leads_to_it(client, shop, account, alice):
+    subscription = buy(shop, account, alice, TEAM)
+    change_card(shop, account, DECLINED_LATER)
+    let_pass(account, subscription.current_period_end + timedelta(hours=3))
+    assert live(account).status == "past_due"
+
+    refused = look(client, price=TOP)
+
+    assert refused.status_code == 409
+    assert "A payment is missing" in text(refused) and "Pay the open invoice" in text(refused)
+    assert live(account).open_invoice_url in refused.content.decode()
+
+
+def test_a_plan_that_is_set_to_end_is_kept_first(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    client.post("/billing/cancel/")
+
+    refused = look(client, price=TOP)
+
+    assert "Your plan is set to end" in text(refused) and "Keep my plan" in text(refused)
+
+
+def test_without_a_plan_there_is_nothing_to_change(client, account):
+    page = client.get("/billing/change/", {"price": TOP}, follow=True)
+
+    assert "There is no running plan to change" in text(page)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"price": "nobody_sells_this"}, "not on sale"),
+        ({}, "not on sale"),
+        ({"price": TEAM}, "You have exactly this already"),
+        ({"price": TOP, "quantity": "3"}, "sold once per account"),
+        ({"price": TOP, "quantity": "-1"}, "must be a whole number"),
+        ({"price": TOP, "quantity": "1.5"}, "must be a whole number"),
+        ({"price": TOP, "quantity": "9" * 30}, "must be a whole number"),
+        ({"price": TOP, "quantity": "5; drop"}, "must be a whole number"),
+        ({"seats": "4"}, "not sold by the seat"),
+    ],
+)
+def test_nonsense_is_answered_in_words(client, shop, account, alice, query, said):
+    buy(shop, account, alice, TEAM)
+
+    refused = look(client, **query)
+
+    assert refused.status_code == 409 and said in text(refused)
+    assert not PlanChange.objects.exists()
+
+
+def test_the_change_is_told_once(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+
+    change(client, price=TOP)
+
+    told = Notification.objects.get(account=account, kind="plan_changed")
+    assert "Enterprise" in told.subject
+
+
+def test_stripe_away_at_the_receipt_changes_nothing(client, shop, account, alice, stripe_fails):
+    buy(shop, account, alice, TEAM)
+    stripe_fails(method="POST", path="/v1/invoices/create_preview", status=500, times=10)
+
+    page = client.get("/billing/change/", {"price": TOP}, follow=True)
+
+    assert "could not be asked what the change costs" in text(page)
+
+
+def test_an_answer_that_got_lost_is_found_out(client, shop, account, alice, stripe_fails):
+    """The change was made and paid, and the line broke before Stripe could say so."""
+    subscription = buy(shop, account, alice, TEAM)
+    token = token_on(look(client, price=TOP))
+    stripe_fails(
+        method="POST",
+        path=f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+        status=0,
+        when="after",
+        times=10,
+    )
+
+    client.post("/billing/change/", {"token": token})
+    stripe_fails.call_off()
+    subscriptions.sync(account=account, reason="test", wait_seconds=5)
+
+    assert live(account).plan_key == "enterprise"
+    assert PlanChange.objects.get().state == "done"
+    assert Payment.objects.filter(account=account, billing_reason="subscription_update").count() == 1
+    again = client.post("/billing/change/", {"token": token}, follow=True)
+    assert "Enterprise it is" in text(again)
+
+
+def test_a_checkout_is_not_opened_beside_a_plan(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+
+    client.post("/billing/upgrade/", {"price": TOP, "quantity": "1"})
+
+    assert CheckoutIntent.objects.filter(account=account).count() == 1
