@@ -8,3 +8,11 @@ from django.dispatch import Signal
 # outside any transaction, with `account` and `now` (the account's time): bring to Stripe what it does not know yet.
 # A receiver that cannot raises the gateway's errors, and then nothing is changed.
 subscription_about_to_change = Signal()
+
+# Stripe says that an invoice of `account` is about to be made, or was made as a draft: for an hour it takes the usage
+# that comes in. Sent outside any transaction and without the lease; receivers' failures are logged and harm nothing.
+invoice_about_to_close = Signal()
+
+# Stripe could not count meter events it had taken. Sent with `errors` (billing.stripe.meter_errors.MeterError) and
+# `now` (wall time), outside any transaction. A receiver answers how many of them it could place.
+meter_errors_reported = Signal()

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import beat_init, worker_init, worker_ready
 
 from config import broker
@@ -34,6 +35,14 @@ app.conf.beat_schedule = {
     "metered units reach Stripe well before the invoice closes": {
         "task": "usage.tasks.deliver_meter_events",
         "schedule": 15.0,
+    },
+    "metered units are complete when a period ends": {
+        "task": "usage.tasks.close_meter_periods",
+        "schedule": 60.0,
+    },
+    "Stripe's meters are compared with what was used": {
+        "task": "usage.tasks.reconcile_meters",
+        "schedule": crontab(hour=4, minute=20),
     },
 }
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from usage import meter_events
-from usage.models import MeterEvent, UsageCounter, UsageDay, UsageRecord
+from billing import money
+from billing.lifecycle import subscriptions
+from billing.stripe import gateway
+from usage.meters import by_hand
+from usage.models import MeterDelivery, MeterEvent, UsageCounter, UsageDay, UsageRecord
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """To be looked at."""
 
-    list_select_related = ("account",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("account",)
     search_fields: ClassVar[tuple[str, ...]] = ("account__name", "=account__id")
     show_full_result_count = False
 
@@ -64,18 +67,73 @@ class UsageDayAdmin(ReadOnlyAdmin):
 
 @admin.register(MeterEvent)
 class MeterEventAdmin(ReadOnlyAdmin):
-    list_display = ("id", "occurred_at", "account", "event_name", "units", "state", "attempts", "last_error")
+    list_display = ("id", "occurred_at", "account", "event_name", "units", "state", "delivery")
+    list_filter = ("state", "event_name")
+    list_select_related = ("account", "delivery")
+    search_fields = ("account__name", "=account__id", "=identifier")
+    ordering = ("-id",)
+
+
+@admin.register(MeterDelivery)
+class MeterDeliveryAdmin(ReadOnlyAdmin):
+    """What Stripe was told, and the buttons for what it would not take."""
+
+    list_display = (
+        "id",
+        "occurred_at",
+        "account",
+        "event_name",
+        "units",
+        "acts",
+        "state",
+        "attempts",
+        "proposed_invoice_item",
+        "last_error",
+    )
     list_filter = ("state", "event_name")
     search_fields = ("account__name", "=account__id", "=identifier")
     ordering = ("-id",)
-    actions = ("send_again",)
+    readonly_fields = ("proposed_invoice_item",)
+    actions = ("send_again", "bill", "settle")
 
-    @admin.action(description="Send again to Stripe", permissions=["resend"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[MeterEvent]) -> None:
-        for event in queryset:
-            meter_events.send_again(event, now=timezone.now())
-        self.message_user(request, "What had not arrived is in the outbox again.")
+    @admin.display(description="Proposed invoice item")
+    def proposed_invoice_item(self, delivery: MeterDelivery) -> str:
+        if delivery.state not in by_hand.OPEN:
+            return delivery.stripe_invoice_item_id or "–"
+        try:
+            proposed = by_hand.proposal(delivery)
+        except by_hand.CannotBill as problem:
+            return str(problem)
+        return f"{money.text(proposed.amount, proposed.currency)} for {proposed.description}"
 
-    def has_resend_permission(self, request: HttpRequest) -> bool:
+    @admin.action(description="Send again to Stripe's meter", permissions=["decide"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[MeterDelivery]) -> None:
+        sent = sum(by_hand.send_again(delivery, now=timezone.now()) for delivery in queryset)
+        self.message_user(request, f"{sent} will be sent again in a moment. The others were not up for it.")
+
+    @admin.action(description="Bill by the proposed invoice item", permissions=["decide"])
+    def bill(self, request: HttpRequest, queryset: QuerySet[MeterDelivery]) -> None:
+        for delivery in queryset:
+            try:
+                billed = by_hand.bill(delivery, now=timezone.now())
+            except by_hand.CannotBill as problem:
+                self.message_user(request, f"{delivery} was not billed. {problem}", messages.WARNING)
+            except (subscriptions.Busy, gateway.StripeError) as problem:
+                self.message_user(
+                    request, f"{delivery} was not billed: {problem} Try again in a minute.", messages.ERROR
+                )
+            else:
+                self.log_change(request, delivery, "Billed by an invoice item")
+                amount = money.text(billed.amount, billed.currency)
+                self.message_user(request, f"{amount} is on the next invoice of {delivery.account}.")
+
+    @admin.action(description="Settled in another way: do nothing more", permissions=["decide"])
+    def settle(self, request: HttpRequest, queryset: QuerySet[MeterDelivery]) -> None:
+        for delivery in queryset:
+            if by_hand.settle(delivery, now=timezone.now()):
+                self.log_change(request, delivery, "Settled in another way")
+        self.message_user(request, "Nothing more will be done about what was open.")
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
         user = request.user
-        return user.is_active and user.has_perm("usage.change_meterevent")
+        return user.is_active and user.has_perm("usage.change_meterdelivery")

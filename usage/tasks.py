@@ -3,10 +3,32 @@
 from celery import shared_task
 
 from billing import clock
-from usage import meter_events
+from config import nudge
+from usage import meters
+from usage.meters import closing, reconciliation, sending, silence
+
+DELIVER_METER_EVENTS = "usage.tasks.deliver_meter_events"
 
 
 @shared_task
 def deliver_meter_events() -> None:
-    """Send metered units to Stripe. Whatever is due, for at most three quarters of a minute."""
-    meter_events.deliver(now=clock.wall())
+    """Send metered units to Stripe. Whatever is due, for at most three quarters of a minute; one more sender is asked
+    for while more is due than one takes at a time."""
+    if sending.is_crowded(now=clock.wall()):
+        nudge.workers(DELIVER_METER_EVENTS)
+    meters.deliver(now=clock.wall())
+
+
+@shared_task
+def close_meter_periods() -> None:
+    """See that what was used is at Stripe before its invoice is made, and that anything arrives there at all."""
+    closing.sweep(now=clock.wall())
+    silence.look(now=clock.wall())
+
+
+@shared_task
+def reconcile_meters(after: str = "") -> None:
+    """Compare Stripe's meters with ours, account by account; what one turn has no time for goes to the next."""
+    left_at = reconciliation.reconcile_all(now=clock.wall(), after=after)
+    if left_at:
+        reconcile_meters.apply_async(kwargs={"after": left_at}, retry=False)

@@ -15,7 +15,8 @@ from accounts.models import Account
 from billing import alerts
 from billing.lifecycle import lease, subscriptions
 from billing.models import Customer, Payment, WebhookEvent
-from billing.stripe import disputes, gateway
+from billing.signals import invoice_about_to_close
+from billing.stripe import disputes, gateway, meter_errors
 from billing.stripe.letters import Meaning, meaning
 from billing.stripe.outcomes import Failed, Ignored, Outcome, Processed, PutOff
 
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 # A letter may overtake our own commit of the customer it is about; after this long it was never ours.
 UNKNOWN_CUSTOMER_PATIENCE = timedelta(hours=1)
+
+# An invoice will soon be made of what was used, or has been drafted and still takes what comes in.
+CLOSING = ("invoice.upcoming", "invoice.created")
 
 ANSWER_IT = "Answer it in the Stripe Dashboard before it is due, and do not refund it."
 # By Stripe's word for where it stands: https://docs.stripe.com/api/disputes/object#dispute_object-status
@@ -61,7 +65,7 @@ def read(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
             case Meaning.DISPUTE:
                 return _follow_dispute(letters[0], now=now)
             case Meaning.METER_ERROR:
-                return _tell_of_meter_error(letters[0], now=now)
+                return _follow_meter_error(letters[0], now=now)
             case None:
                 return Ignored("type")
     except Exception as error:  # one letter's trouble must not stop the others
@@ -83,6 +87,9 @@ def _look_again(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
     account = _account_of(letters[0])
     if account is None:
         return _of_nobody_we_know(letters[0], now=now)
+    if any(letter.type in CLOSING for letter in letters):
+        # Before the sync: the draft's hour runs.
+        invoice_about_to_close.send_robust(Customer, account=account)
     return _sync(account, reason=letters[0].type)
 
 
@@ -170,15 +177,11 @@ def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
     return _sync(account, reason=letter.type)
 
 
-def _tell_of_meter_error(letter: WebhookEvent, *, now: datetime) -> Outcome:
-    alerts.raise_alert(
-        key=f"meter_error:{letter.object_id or letter.type}",
-        kind="meter_error",
-        message="Stripe could not count usage that was reported to its meter "
-        f"{letter.object_id or '(unknown)'} ({letter.type}, event {letter.stripe_event_id}). "
-        "Compare the meter's events with the usage ledger.",
-        now=now,
-    )
+def _follow_meter_error(letter: WebhookEvent, *, now: datetime) -> Outcome:
+    try:
+        meter_errors.follow(letter, now=now)
+    except gateway.NotFound:
+        return Ignored("gone")
     return Processed()
 
 

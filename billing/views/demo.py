@@ -15,7 +15,7 @@ from accounts.requests import AccountRequest
 from billing import clock
 from billing.lifecycle import lease, test_clocks
 from billing.stripe import gateway
-from usage import meter_events, periods
+from usage import meters, periods
 
 # Stripe finalizes and charges a renewal about an hour after the period ends; a jump that lands on the hour would
 # show an invoice that is still a draft.
@@ -40,7 +40,7 @@ def fast_forward(request: AccountRequest) -> HttpResponse:
         raise Http404
     try:
         # What was used before the jump is billed before it: beat's next turn would come after.
-        meter_events.deliver(now=clock.wall())
+        meters.deliver(now=clock.wall())
         test_clocks.advance(account=account, to=to)
     except (lease.LeaseTaken, test_clocks.BackwardsInTime, test_clocks.ClockStuck):
         messages.error(request, "The clock is still moving. Try again in a moment.")

@@ -9,20 +9,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.decorators import account_required, billing_admin_required
 from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog, clock
+from billing import catalog
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, subscriptions
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
-from usage import meter_events
-from usage.models import MeterEvent
 
 BUSY = "Another change to this account's plan is in progress. Try again in a moment."
 UNREACHABLE = "Stripe could not be reached, so nothing was changed. Try again in a minute."
 PAYMENTS_SHOWN = 24
-# Batches of what was used that are sent before somebody is asked to come back in a minute.
-MOST_BATCHES = 10
 
 
 @require_GET
@@ -85,18 +81,16 @@ def end_now(request: AccountRequest) -> HttpResponse:
         bought = _plan_name(rights.subscription)
         return render(request, "billing/end_now.html", {"rights": rights, "bought": bought})
     try:
-        if _is_all_use_at_stripe(account):
-            subscriptions.cancel_now(account=account)
-            another = "" if rights.is_blocked else " You can choose another one at once."
-            messages.success(request, f"Your plan is over.{another}")
-        else:
-            messages.error(request, UNREACHABLE)
+        subscriptions.cancel_now(account=account)
     except subscriptions.NothingToChange:
         messages.info(request, "There is no plan that waits to be ended.")
     except subscriptions.Busy:
         messages.error(request, BUSY)
     except gateway.StripeError:
         messages.error(request, UNREACHABLE)
+    else:
+        another = "" if rights.is_blocked else " You can choose another one at once."
+        messages.success(request, f"Your plan is over.{another}")
     return redirect("billing:settings")
 
 
@@ -165,14 +159,3 @@ def _is_off(rights: Entitlements) -> bool:
 def _plan_name(subscription: Subscription) -> str:
     plan = catalog.current().plans.get(subscription.plan_key)
     return plan.name if plan else subscription.plan_key
-
-
-def _is_all_use_at_stripe(account: Account) -> bool:
-    """Send what was used before the last invoice is made of it; False when some of it cannot be sent now."""
-    waiting = MeterEvent.objects.filter(account=account, state=MeterEvent.State.WAITING)
-    for _ in range(MOST_BATCHES):
-        if not waiting.exists():
-            return True
-        if not meter_events.deliver(now=clock.wall()):
-            break
-    return not waiting.exists()

@@ -298,12 +298,12 @@ def test_a_payment_in_grace_brings_everything_back(shop, account, alice):
 
 def fail_the_renewal(shop, account, alice) -> None:
     """A month with usage, whose invoice the card declines."""
-    from usage import meter_events, metering
+    from usage import metering, meters
 
     change_card(shop, account, DECLINED_LATER)
     now = clock.now(account)
     metering.consume(account=account, feature="tokens", units=10, idempotency_key="work", now=now, user=alice)
-    meter_events.deliver(now=clock.wall())
+    meters.deliver(now=clock.wall())
     end = Subscription.objects.get(account=account).current_period_end
     let_pass(account, end + timedelta(hours=2))
     assert Subscription.objects.get(account=account).status == "past_due"
@@ -437,7 +437,7 @@ def test_what_was_used_reaches_stripe_before_a_plan_is_ended_or_the_plan_is_not_
     shop, account, alice, as_alice, stripe_fails
 ):
     from usage import metering
-    from usage.models import MeterEvent
+    from usage.models import MeterDelivery
 
     buy(shop, account, alice, "hybrid_payg_tokens")
     fail_the_renewal(shop, account, alice)
@@ -451,10 +451,9 @@ def test_what_was_used_reaches_stripe_before_a_plan_is_ended_or_the_plan_is_not_
     assert Subscription.objects.get().is_live
 
     stripe_fails.call_off()
-    MeterEvent.objects.update(next_attempt_at=clock.wall())
     as_alice.post("/billing/end/")
     assert not Subscription.objects.get().is_live
-    assert not MeterEvent.objects.exclude(state="sent").exists()
+    assert not MeterDelivery.objects.exclude(state="sent").exists()
 
 
 def test_a_plan_given_beside_a_failing_subscription_shows_whose_price_is_owed(

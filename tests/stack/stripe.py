@@ -27,6 +27,14 @@ class Settle(Protocol):
         """How many letters were delivered. `now` is the worker's wall time; `shuffle` reorders the post."""
 
 
+@pytest.fixture(autouse=True)
+def _the_line_to_stripe_is_well() -> None:
+    """What one test's Stripe did not answer is not held against the next one's."""
+    from billing.stripe import gateway
+
+    gateway.line.forget()
+
+
 @pytest.fixture(scope="session")
 def stripe_house() -> Iterator["Simulator"]:
     """One simulator for the session, at the address every module already knows. Tests ask for `simulator`."""

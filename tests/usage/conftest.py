@@ -1,9 +1,9 @@
 """Accounts with plans to count against, on a price list of their own (catalog.toml beside this file)."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from django.db.models import Sum
@@ -14,6 +14,9 @@ from billing.models import CreditEntry, Subscription
 from tests import factories
 from usage import metering
 from usage.models import MeterEvent, UsageCounter, UsageDay, UsageRecord
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -103,3 +106,41 @@ def assert_books_agree(account: Account) -> None:
     assert sum(ledger.values_list("credited", flat=True)) == -(burned["units__sum"] or 0)
     metered = MeterEvent.objects.filter(account=account).values_list("record_id", "units")
     assert dict(metered) == dict(ledger.filter(billed__gt=0).values_list("id", "billed"))
+
+
+@pytest.fixture
+def payg(shop: "Simulator", account: Account) -> Account:
+    """Pays by the token since yesterday, and has a customer at Stripe."""
+    from django.utils import timezone
+
+    from billing.models import Customer
+    from billing.stripe import gateway
+
+    subscribe(account, "payg", anchor=timezone.now() - timedelta(days=1))
+    customer = gateway.post("/v1/customers", {"name": account.name}, idempotency_key=f"new-{account.pk}")
+    Customer.objects.filter(account=account).update(stripe_customer_id=customer["id"])
+    return account
+
+
+class Wires(Protocol):
+    """The connection to Stripe's meters: `wires(cut="after")` hangs up after the effect, `wires()` mends it."""
+
+    def __call__(self, cut: str = "", status: int = 0, path: str = ..., times: int = 1000) -> None: ...
+
+
+@pytest.fixture
+def wires(shop: "Simulator") -> Iterator[Wires]:
+    from simulator import front_door
+    from simulator.failures import Failure
+
+    door = front_door.of(shop)
+
+    def set_wires(
+        cut: str = "", status: int = 0, path: str = "/v1/billing/meter_events", times: int = 1000
+    ) -> None:
+        door.failures.clear()
+        if cut:
+            door.fail(Failure(method="*", path=path, when=cut, status=status, times=times))
+
+    yield set_wires
+    set_wires()

@@ -15,7 +15,7 @@ from billing import clock
 from billing.lifecycle import lease, test_clocks
 from billing.models import Subscription
 from billing.stripe import gateway
-from usage import meter_events
+from usage import meters
 
 # Stripe finalizes and charges a renewal about an hour after the period ends; a jump onto the very second of
 # it would show an invoice that is still a draft.
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         )
         try:
             # What was used before the jump is billed before it: beat's next turn would come after.
-            meter_events.deliver(now=clock.wall())
+            meters.deliver(now=clock.wall())
             reached = test_clocks.advance(account=account, to=to)
         except (test_clocks.NotOnAClock, test_clocks.BackwardsInTime, test_clocks.ClockStuck) as error:
             raise CommandError(str(error)) from error

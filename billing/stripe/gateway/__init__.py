@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from billing.stripe.gateway.client import as_sdk_object, call
+from billing.stripe.gateway.client import as_sdk_object, call, is_resting, line
 from billing.stripe.gateway.errors import (
     CardDeclined,
     IdempotencyMismatch,
@@ -32,6 +32,8 @@ __all__ = [
     "ask",
     "delete",
     "get",
+    "is_resting",
+    "line",
     "pages",
     "post",
 ]

@@ -15,6 +15,8 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from billing.stripe.breaker import Breaker, Resting, State
+from billing.stripe.gateway import journal
 from billing.stripe.gateway.errors import (
     CardDeclined,
     IdempotencyMismatch,
@@ -35,15 +37,32 @@ RATE_LIMIT_RETRIES = 3
 LONGEST_PAUSE_SECONDS = 4.0
 
 
+def _line_changed(state: State) -> None:
+    (log.error if state == State.OPEN else log.info)("stripe_line", state=str(state))
+    journal.note_line(str(state))
+
+
+# This process's line to Stripe.
+line = Breaker(on_change=_line_changed)
+# A child begins with a line of its own: its parent may have held the lock while forking.
+os.register_at_fork(after_in_child=line.forget)
+
+
 def call(
     method: str, path: str, params: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
 ) -> dict[str, Any]:
     """Ask Stripe and return its answer as plain JSON types.
 
-    Raises the errors of `gateway.errors`, and InsideTransaction when a database transaction is open.
+    Raises the errors of `gateway.errors`, and InsideTransaction when a database transaction is open. While the line
+    rests (`billing.stripe.breaker`) nothing is asked: StripeUnavailable at once, with a known outcome.
     """
     if connection.in_atomic_block:
         raise InsideTransaction(f"{method} {path} was asked for inside a database transaction.")
+    try:
+        line.enter()
+    except Resting as resting:
+        journal.note_not_asked()
+        raise StripeUnavailable(str(resting)) from resting
     client = _client(
         settings.STRIPE_SECRET_KEY,
         settings.STRIPE_API_BASE,
@@ -57,6 +76,7 @@ def call(
         try:
             answer = client.raw_request(method.lower(), path, **(params or {}), **options)
         except stripe.RateLimitError as error:
+            line.answered()
             _log(method, path, started, error.http_status, _request_id(error))
             if attempt == RATE_LIMIT_RETRIES or _told_not_to_retry(error):
                 raise StripeUnavailable(
@@ -64,13 +84,20 @@ def call(
                 ) from error
             time.sleep(_pause(error, attempt))
         except stripe.StripeError as error:
+            _mind(error, waited=time.monotonic() - started)
             _log(method, path, started, error.http_status, _request_id(error))
             _raise_as_ours(error, method=method, path=path)
         else:
+            line.answered()
             _log(method, path, started, answer.code, answer.request_id or "")
             document: dict[str, Any] = json.loads(answer.body)
             return document
     raise AssertionError("the loop returns or raises")
+
+
+def is_resting() -> bool:
+    """Stripe has not answered lately, and a call now would be refused without being made."""
+    return line.is_resting()
 
 
 def as_sdk_object(document: Mapping[str, Any]) -> Any:
@@ -88,6 +115,14 @@ def _client(key: str, base: str, version: str, timeout: int, process: int) -> st
         max_network_retries=NETWORK_RETRIES,
         http_client=stripe.RequestsClient(timeout=timeout),
     )
+
+
+def _mind(error: stripe.StripeError, *, waited: float) -> None:
+    """Tell the breaker whether it was Stripe who spoke; a refusal is an answer like any other."""
+    if error.http_status is None or error.http_status >= 500:
+        line.failed(waited=waited)
+    else:
+        line.answered()
 
 
 def _raise_as_ours(error: stripe.StripeError, *, method: str, path: str) -> NoReturn:
@@ -150,11 +185,6 @@ def _request_id(error: stripe.StripeError) -> str:
 
 
 def _log(method: str, path: str, started: float, status: int | None, request_id: str) -> None:
-    log.info(
-        "stripe_call",
-        method=method,
-        path=path,
-        status=status or 0,
-        ms=round((time.monotonic() - started) * 1000),
-        request_id=request_id,
-    )
+    ms = round((time.monotonic() - started) * 1000)
+    log.info("stripe_call", method=method, path=path, status=status or 0, ms=ms, request_id=request_id)
+    journal.note(method=method, path=path, status=status or 0, milliseconds=ms, request_id=request_id)

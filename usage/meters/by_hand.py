@@ -1,0 +1,143 @@
+"""What staff may do with a delivery that was refused or is in doubt: send it again, bill it, or settle it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing import catalog
+from billing.catalog import Price
+from billing.lifecycle import subscriptions
+from billing.models import Customer, Subscription
+from billing.stripe import gateway
+from usage.meters import fates
+from usage.models import MeterDelivery
+
+State = MeterDelivery.State
+OPEN = (State.REJECTED, State.REVIEW)
+# Written on the invoice item, so that it is found again after a crash.
+METADATA_KEY = "meter_delivery"
+MOST_ITEMS = 1000
+
+
+class CannotBill(Exception):
+    """There is no invoice item to be made of this delivery; the text says why."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The invoice item that would bill a delivery. `amount` in minor units of `currency`."""
+
+    stripe_customer_id: str
+    amount: int
+    currency: str
+    description: str
+
+
+def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
+    """Back among those to be sent, at once; False when it was not in a person's hands.
+
+    What Stripe refused goes under a new identifier, because the old one may count as used. What is in doubt keeps its
+    own, so that Stripe can still say that it has it.
+    """
+    rows = MeterDelivery.objects.filter(pk=delivery.pk)
+    begun_anew = {
+        "state": State.WAITING,
+        "next_attempt_at": now,
+        "attempts": 0,
+        "unknown_since": None,
+        "is_in_flight": False,
+    }
+    with_new_name = rows.filter(state=State.REJECTED).update(
+        **begun_anew, identifier=_next_identifier(delivery.identifier)
+    )
+    done = bool(with_new_name or rows.filter(state=State.REVIEW).update(**begun_anew))
+    if done:
+        fates.forget_alert(delivery, now=now)
+    return done
+
+
+def settle(delivery: MeterDelivery, *, now: datetime) -> bool:
+    """A person has seen to it in another way; False when it was not in a person's hands."""
+    done = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN).update(state=State.SETTLED) == 1
+    if done:
+        fates.forget_alert(delivery, now=now)
+    return done
+
+
+def proposal(delivery: MeterDelivery) -> Proposal:
+    """The invoice item that would bill it: its units at the price of the plan they were used on. Raises CannotBill."""
+    if delivery.state not in OPEN:
+        raise CannotBill(f"It is {delivery.get_state_display().lower()}.")
+    customer = Customer.objects.filter(account_id=delivery.account_id).first()
+    if customer is None or not customer.stripe_customer_id:
+        raise CannotBill("The account has no customer at Stripe to bill it to.")
+    price = _price(delivery)
+    if price is None:
+        raise CannotBill(
+            "No plan of the account has a price for it. Add an invoice item at Stripe and settle this."
+        )
+    unit = price.unit_label or delivery.event_name
+    return Proposal(
+        stripe_customer_id=customer.stripe_customer_id,
+        amount=delivery.units * price.amount,
+        currency=price.currency,
+        description=f"{delivery.units:,} × {unit}, used until {delivery.occurred_at:%-d %B %Y %H:%M} UTC",
+    )
+
+
+def bill(delivery: MeterDelivery, *, now: datetime) -> Proposal:
+    """Make the proposed invoice item at Stripe, once, for the account's next invoice; answers what was billed.
+
+    Raises CannotBill, subscriptions.Busy and the gateway's errors; trying again after one bills nothing twice.
+    """
+    with subscriptions.acting(account=delivery.account, purpose="meter_invoice_item"):
+        delivery.refresh_from_db()
+        proposed = proposal(delivery)
+        made = (
+            _made_before(delivery, proposed)
+            or gateway.post(
+                "/v1/invoiceitems",
+                {
+                    "customer": proposed.stripe_customer_id,
+                    "amount": proposed.amount,
+                    "currency": proposed.currency,
+                    "description": proposed.description,
+                    "metadata": {METADATA_KEY: delivery.identifier},
+                },
+                idempotency_key=f"meter-invoice-item:{delivery.identifier}",
+            )["id"]
+        )
+        MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN).update(
+            state=State.BILLED, stripe_invoice_item_id=made
+        )
+    fates.forget_alert(delivery, now=now)
+    return proposed
+
+
+def _next_identifier(identifier: str) -> str:
+    name, _, number = identifier.partition("~")
+    return f"{name}~{int(number or 1) + 1}"
+
+
+def _price(delivery: MeterDelivery) -> Price | None:
+    """The price the account paid for a unit when it was used, as far as the price list still has it."""
+    prices = catalog.current()
+    bought = Subscription.objects.filter(account_id=delivery.account_id, started_at__lte=delivery.occurred_at)
+    for subscription in bought.order_by("-started_at", "-pk").prefetch_related("items"):
+        plan = prices.plans.get(subscription.plan_key)
+        paid = [prices.find_price(item.lookup_key) for item in subscription.items.all() if item.is_metered]
+        for price in (*paid, *(plan.metered_prices if plan else ())):
+            if price and price.meter and prices.feature(price.meter).meter_event_name == delivery.event_name:
+                return price
+    return None
+
+
+def _made_before(delivery: MeterDelivery, proposed: Proposal) -> str:
+    """The invoice item of an earlier try whose answer was lost; Stripe forgets idempotency keys after a day."""
+    items = gateway.pages("/v1/invoiceitems", {"customer": proposed.stripe_customer_id}, at_most=MOST_ITEMS)
+    names = delivery.identifier, delivery.identifier.partition("~")[0]
+    for item in items:
+        if (item.get("metadata") or {}).get(METADATA_KEY) in names:
+            return str(item["id"])
+    return ""
