@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator.billing_engine import invoicing, items, renewing, scheduling, subscribing, updating
+from simulator.billing_engine import terms as terms_of
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import customers, subscriptions
@@ -97,7 +98,7 @@ def _of_schedule(sim: "Simulator", name: str) -> Obj:
 def _of_newcomer(sim: "Simulator", customer: Obj, details: Params, *, taxed: bool) -> Obj:
     wanted = items.read(sim, details)
     now = sim.clock.now(customer)
-    trial = subscriptions.trial_end(details, now)
+    trial = terms_of.trial_end(details, now)
     terms = subscribing.Terms(
         wanted=wanted, trial_end=trial, behavior="default_incomplete", automatic_tax=taxed
     )

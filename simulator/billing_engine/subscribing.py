@@ -1,45 +1,25 @@
 """The beginning of a subscription: items, trial, first invoice, first payment."""
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simulator import events
-from simulator.billing_engine import collection, finalizing, invoicing, items, lines, payments, periods, usage
+from simulator.billing_engine import (
+    collection,
+    extras,
+    finalizing,
+    invoicing,
+    items,
+    lines,
+    payments,
+    periods,
+    usage,
+)
+from simulator.billing_engine.terms import Terms
 from simulator.errors import StripeError, invalid, no_such
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
-
-
-@dataclass
-class Terms:
-    """All that a new subscription may be told."""
-
-    wanted: list[items.Wanted]
-    trial_end: int | None = None
-    behavior: str = "allow_incomplete"
-    off_session: bool = False
-    default_payment_method: str | None = None
-    collection_method: str = "charge_automatically"
-    days_until_due: int | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-    description: str | None = None
-    discounts: list[str] = field(default_factory=list)
-    anchor: int | None = None
-    prorates_stub: bool = True
-    cancel_at: int | None = None
-    cancel_at_period_end: bool = False
-    missing_payment_method: str = "create_invoice"
-    billing_mode: str = "flexible"
-    automatic_tax: bool = False
-    default_tax_rates: list[Obj] = field(default_factory=list)
-    payment_settings: Obj | None = None
-    schedule: str | None = None
-    currency: str | None = None
-    """The price's own by default."""
-    authenticated_intent: str | None = None
-    """A payment intent the customer has already proven themselves for, on the checkout page."""
 
 
 def begin(sim: "Simulator", customer: Obj, terms: Terms) -> Obj:
@@ -49,11 +29,13 @@ def begin(sim: "Simulator", customer: Obj, terms: Terms) -> Obj:
     now = sim.clock.now(customer)
     subscription, found_lines = imagine(sim, customer, terms)
     is_trial = subscription["trial_end"] is not None
-    _check_payable(sim, customer, terms, found_lines)
+    added = opening_extras(sim, customer, terms, subscription)
+    _check_payable(sim, customer, terms, found_lines + [invoicing.item_line(sim, one) for one in added])
 
     items.settle(sim, subscription, subscription["items"]["data"])
     _note_end(subscription, terms)
     sim.save(subscription)
+    extras.keep(sim, added)
     invoice = invoicing.draft(
         sim,
         customer=customer,
@@ -107,6 +89,19 @@ def imagine(sim: "Simulator", customer: Obj, terms: Terms) -> tuple[Obj, list[Ob
         made.append(items.make(sim, subscription, wanted, start=now, end=end or now))
     subscription["items"]["data"] = made
     return subscription, _first_lines(sim, subscription, made, terms, is_trial=is_trial)
+
+
+def opening_extras(sim: "Simulator", customer: Obj, terms: Terms, subscription: Obj) -> list[Obj]:
+    """What `add_invoice_items` puts on the first invoice, as drafts of invoice items."""
+    if terms.extras is None:
+        return []
+    return extras.read(
+        sim,
+        terms.extras,
+        customer=customer,
+        currency=subscription["currency"],
+        subscription=subscription["id"],
+    )
 
 
 def opening_lines(sim: "Simulator", subscription: Obj, made: list[Obj]) -> list[Obj]:

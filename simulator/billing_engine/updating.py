@@ -9,6 +9,7 @@ from simulator.billing_engine import (
     changing,
     collection,
     discounts,
+    extras,
     finalizing,
     invoicing,
     items,
@@ -47,6 +48,9 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
             return _without_card(sim, subscription, params)
         if ending == "cancel":
             return canceling.end(sim, subscription, reason="cancellation_requested", invoice_now=False)
+    added = _extras(sim, subscription, params)
+    if change is not None:
+        change.prorations += added
     invoice = None
     if change is not None and (change.restarts or params.text("proration_behavior") == "always_invoice"):
         invoice = _invoice(sim, subscription, change, params, behavior)
@@ -58,12 +62,20 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
         ):
             changing.apply(sim, subscription, change)
         _facts(sim, subscription, params)
-    if change is not None and invoice is None:
-        for proration in change.prorations:
-            changing.keep_proration(sim, subscription, proration)
+    if invoice is None:
+        for waiting in change.prorations if change is not None else added:
+            changing.keep_proration(sim, subscription, waiting)
     if invoice is not None and change is not None:
         _collect(sim, subscription, change, invoice, behavior, off_session=params.flag("off_session"))
     return subscription
+
+
+def _extras(sim: "Simulator", subscription: Obj, params: Params) -> list[Obj]:
+    customer = sim.store.get("customer", subscription["customer"])
+    if "add_invoice_items" not in params or customer is None:
+        return []
+    currency = subscription["currency"]
+    return extras.read(sim, params, customer=customer, currency=currency, subscription=subscription["id"])
 
 
 def _without_card(sim: "Simulator", subscription: Obj, params: Params) -> Obj:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events, lists, view
 from simulator.billing_engine import basket, money, receipting, taxing
+from simulator.billing_engine.terms import missing_payment_method
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import customers, prices
-from simulator.resources.subscriptions import missing_payment_method
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 

@@ -1,29 +1,17 @@
 """Subscriptions: create, change, cancel, list."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simulator import events, lists, search
-from simulator.billing_engine import (
-    canceling,
-    changing,
-    discounts,
-    items,
-    periods,
-    renewing,
-    subscribing,
-    taxing,
-    updating,
-)
+from simulator.billing_engine import canceling, changing, renewing, subscribing, terms, updating
 from simulator.errors import invalid, no_such
-from simulator.params import Params
-from simulator.resources import customers, payment_methods
+from simulator.resources import customers
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-BEHAVIORS = ("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete")
 _ENDED = ("canceled", "incomplete_expired")
 
 
@@ -40,7 +28,7 @@ def create(sim: "Simulator", request: Request) -> Obj:
     """POST /v1/subscriptions."""
     params = request.params
     customer = customers.need(sim, params.need("customer"), param="customer", status=400)
-    return subscribing.begin(sim, customer, _terms(sim, customer, params))
+    return subscribing.begin(sim, customer, terms.read(sim, customer, params))
 
 
 @route("GET", "/v1/subscriptions")
@@ -139,67 +127,3 @@ def delete_discount(sim: "Simulator", request: Request, name: str) -> Obj:
         subscription["discounts"] = []
     events.emit(sim, "customer.discount.deleted", discount)
     return {**discount, "deleted": True}
-
-
-def _terms(sim: "Simulator", customer: Obj, params: Params) -> subscribing.Terms:
-    now = sim.clock.now(customer)
-    anchor = params.integer("billing_cycle_anchor")
-    if anchor is not None and anchor < now:
-        raise invalid("The billing_cycle_anchor must be in the future.", param="billing_cycle_anchor")
-    method = params.text("default_payment_method")
-    if method is not None:
-        method = payment_methods.need(sim, method, param="default_payment_method", status=400)["id"]
-    return subscribing.Terms(
-        wanted=items.read(sim, params),
-        trial_end=trial_end(params, now),
-        behavior=params.choice("payment_behavior", BEHAVIORS, "allow_incomplete"),
-        off_session=params.flag("off_session"),
-        default_payment_method=method,
-        collection_method=params.choice(
-            "collection_method", ("charge_automatically", "send_invoice"), "charge_automatically"
-        ),
-        days_until_due=params.integer("days_until_due"),
-        metadata=params.metadata(),
-        description=params.text("description"),
-        discounts=discounts.asked_for(sim, params, customer=customer["id"]),
-        anchor=anchor,
-        prorates_stub=params.text("proration_behavior") != "none",
-        cancel_at=params.integer("cancel_at"),
-        cancel_at_period_end=params.flag("cancel_at_period_end"),
-        missing_payment_method=missing_payment_method(params),
-        billing_mode=params.inner("billing_mode").text("type") or "flexible",
-        automatic_tax=params.inner("automatic_tax").flag("enabled"),
-        default_tax_rates=taxing.asked_for(sim, params, "default_tax_rates"),
-        currency=params.text("currency"),
-        payment_settings=_payment_settings(params.inner("payment_settings")),
-    )
-
-
-def trial_end(params: Params, now: int) -> int | None:
-    """When a new trial ends, from `trial_end` (or `now`) and `trial_period_days`."""
-    if params.text("trial_end") == "now":
-        return None
-    given, days = params.integer("trial_end"), params.integer("trial_period_days")
-    if given is not None and given <= now:
-        raise invalid(
-            "Invalid timestamp: must be an integer Unix timestamp in the future.", param="trial_end"
-        )
-    if days is not None and not 1 <= days <= 730:
-        raise invalid("This value must be between 1 and 730.", param="trial_period_days")
-    return given if given is not None else (now + days * periods.DAY if days else None)
-
-
-def missing_payment_method(params: Params) -> str:
-    """What a trial without a card ends in."""
-    behavior = params.inner("trial_settings").inner("end_behavior")
-    return behavior.choice("missing_payment_method", ("cancel", "create_invoice", "pause"), "create_invoice")
-
-
-def _payment_settings(params: Params) -> dict[str, Any] | None:
-    if not params.values:
-        return None
-    return {
-        "payment_method_options": None,
-        "payment_method_types": params.list("payment_method_types") or None,
-        "save_default_payment_method": params.text("save_default_payment_method") or "off",
-    }
