@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from billing import money
-from billing.catalog import Catalog, Feature, Plan
+from billing.catalog import Allowance, Catalog, Feature, Plan
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,37 @@ def _cell(plan: Plan, feature: Feature) -> Cell:
     if feature.key in plan.limits:
         limit = plan.limits[feature.key]
         return Cell("No", False) if limit == 0 else Cell(_number(limit, feature))
-    if feature.key in plan.allowances:
-        allowance = plan.allowances[feature.key]
-        if allowance.quantity is None:
-            return Cell("Unlimited")
-        return Cell(f"{allowance.quantity:,} a {allowance.per}") if allowance.quantity else Cell("No", False)
-    if feature.key in plan.metered:
-        price = next((price for price in plan.metered_prices if price.meter == feature.key), None)
-        return Cell(f"{money.text(price.amount, price.currency)} each" if price else "Paid by the unit")
-    return Cell("No", False)
+    paid = _paid(plan, feature)
+    allowance = plan.allowances.get(feature.key)
+    if allowance is None or (allowance.quantity == 0 and paid):
+        return Cell(paid) if paid else Cell("No", False)
+    if allowance.quantity is None:
+        return Cell("Unlimited")
+    if paid:
+        return Cell(f"{allowance.quantity:,} a {allowance.per} included{_kept(allowance)}, then {paid}")
+    if allowance.quantity == 0:
+        return Cell("No", False)
+    return Cell(f"{allowance.quantity:,} a {allowance.per}{_kept(allowance)}")
+
+
+def _paid(plan: Plan, feature: Feature) -> str:
+    """What a unit costs, where units are paid: "$0.50 each"."""
+    if feature.key not in plan.metered:
+        return ""
+    price = plan.price_of_units(feature.key)
+    if price is None:
+        return "paid by the unit"
+    return ", ".join(money.steps(price)) or f"{money.text(price.amount, price.currency)} each"
+
+
+def _kept(allowance: Allowance) -> str:
+    """What becomes of units that are not used: " (up to 500 left over stay for 2 months)"."""
+    kept = allowance.rollover
+    if kept is None:
+        return ""
+    much = "what is left over stays" if kept.cap is None else f"up to {kept.cap:,} left over stay"
+    time = f"{kept.windows} {allowance.per}s" if kept.windows > 1 else f"one more {allowance.per}"
+    return f" ({much} for {time})"
 
 
 def _number(limit: int | None, feature: Feature) -> str:

@@ -172,14 +172,14 @@ def set_refunded(*, grant: CreditGrant, units: int, now: datetime, reason: str) 
     A smaller number than before (a dispute that was won, a refund that failed) returns the difference. Units that
     are used or held cannot be taken back. Safe twice.
     """
+    if not _change_wanted(CreditGrant.objects.get(pk=grant.pk), units):
+        return max(units - _taken_back(grant), 0)
     with transaction.atomic():
         grants.rights_changed(grant.account)
         grant = CreditGrant.objects.select_for_update().get(pk=grant.pk)
-        gone = -(grant.entries.filter(kind=Kind.REFUND).aggregate(units=Sum("units"))["units"] or 0)
-        change = min(units - gone, grant.remaining)
-        if change:
+        if change := _change_wanted(grant, units):
             _move(grant, Kind.REFUND, -change, now=now, reason=reason)
-        return max(units - gone - change, 0)
+        return max(units - _taken_back(grant), 0)
 
 
 def correct(*, grant: CreditGrant, units: int, by: User, reason: str, now: datetime) -> CreditGrant:
@@ -249,6 +249,16 @@ def _check(
         raise BadCredits("Say why: the customer sees it in the history.")
     if expires_at is not None and expires_at <= now:
         raise BadCredits("The last day must be ahead.")
+
+
+def _change_wanted(grant: CreditGrant, units: int) -> int:
+    """Units to take (or, below zero, to return) so that as near to `units` as can be are taken back."""
+    return min(units - _taken_back(grant), grant.remaining)
+
+
+def _taken_back(grant: CreditGrant) -> int:
+    """Units that are gone because their money went back."""
+    return -int(grant.entries.filter(kind=Kind.REFUND).aggregate(units=Sum("units"))["units"] or 0)
 
 
 def _insist_on_a_transaction() -> None:

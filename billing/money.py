@@ -46,15 +46,12 @@ def text(amount: int, currency: str, *, locale: str = LOCALE, short: bool = Fals
 
 
 def price_phrase(price: Price) -> str:
-    """What a price asks for: "$29.00 a month", "$19.00 a seat and month", "$0.50 a token"; tiers step by step."""
-    amount = text(price.amount, price.currency)
+    """What a price asks for: "$29.00 a month", "$19.00 a seat and month", "from $0.30 a token" (of several steps)."""
+    amounts = [tier.amount for tier in price.tiers] or [price.amount]
+    amount = f"{'from ' if len(set(amounts)) > 1 else ''}{text(min(amounts), price.currency)}"
     if price.meter:
-        unit = f"a {price.unit_label or 'unit'}"
-    else:
-        unit = f"{'a seat and ' if price.per_seat else 'a '}{period_phrase(price)}"
-    if price.tiers:
-        return f"{unit.removeprefix('a ').capitalize()}: {', '.join(steps(price))}"
-    return f"{amount} {unit}"
+        return f"{amount} a {price.unit_label or 'unit'}"
+    return f"{amount} {'a seat and ' if price.per_seat else 'a '}{period_phrase(price)}"
 
 
 def steps(price: Price) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from accounts.models import Account, Member
 from billing import money
-from billing.catalog import Catalog, Plan, Price
+from billing.catalog import Catalog, Pack, Plan, Price
 from billing.catalog.model import Interval
 from billing.entitlements import Entitlements
 
@@ -58,8 +58,10 @@ class Tag:
     price: Price
     amount: str
     per: str
-    # What is paid by the unit on top: "and $0.50 a token".
+    # What is paid by the unit on top: "and $0.50 a token", beyond what is included.
     plus: str
+    # The steps of a price that has them: "1 to 100 for $0.50 each".
+    steps: tuple[str, ...]
     # What the smallest purchase costs, where that is more than one seat.
     total: str
     first_seats: int
@@ -126,13 +128,18 @@ def has_both(catalog: Catalog) -> bool:
     return any(plan.price_every("month") and plan.price_every("year") for plan in catalog.for_sale())
 
 
+def packs(catalog: Catalog) -> list[tuple[Pack, str]]:
+    """What can be bought ahead, with what it holds in words."""
+    return [(pack, money.pack_phrase(pack, catalog.feature(pack.feature))) for pack in catalog.packs]
+
+
 def _offer(plan: Plan, catalog: Catalog, viewer: Viewer) -> Offer:
     return Offer(
         plan=plan,
         act=_act(plan, catalog, viewer),
         is_current=viewer.rights is not None and viewer.rights.plan.key == plan.key,
-        month=_tag(plan, "month", viewer),
-        year=_tag(plan, "year", viewer),
+        month=_tag(plan, "month", catalog, viewer),
+        year=_tag(plan, "year", catalog, viewer),
         break_even=_break_even(plan, catalog),
         tight=tuple(_tight(plan, catalog, viewer)),
         next_step=_next_step(plan, catalog),
@@ -170,29 +177,46 @@ def _act(plan: Plan, catalog: Catalog, viewer: Viewer) -> Act:
     return Act.BUY
 
 
-def _tag(plan: Plan, interval: Interval, viewer: Viewer) -> Tag | None:
+def _tag(plan: Plan, interval: Interval, catalog: Catalog, viewer: Viewer) -> Tag | None:
     price = plan.price_every(interval)
     if price is None:
         return None
     seats = _first_seats(plan, viewer) if price.per_seat else 1
-    sum_text = money.text(price.amount * seats, price.currency)
+    sum_text = money.text(price.charge(seats), price.currency)
     # The sum of a number of seats stands beside their picker, which keeps it right while the number changes.
     charge = "" if price.per_seat else f", {sum_text},"
     return Tag(
         price=price,
-        amount=money.text(price.amount, price.currency, short=True),
+        amount=_amount(price),
         per=_per(price),
-        plus=" ".join(
-            f"and {money.price_phrase(other)}"
-            for other in plan.metered_prices
-            if price.meter is None and other.months == price.months
-        ),
+        plus=" ".join(_by_the_unit(plan, price, catalog)),
+        steps=tuple(money.steps(price)),
         total=f"{sum_text} a {money.period_phrase(price)}" if price.per_seat else "",
         first_seats=seats,
         saving=_saving_phrase(plan, price) if interval == "year" else "",
         trial=_trial(plan, charge, viewer),
         renewal=_renewal(price),
     )
+
+
+def _amount(price: Price) -> str:
+    """The number in large type; of steps the lowest, which "from" says."""
+    amounts = [tier.amount for tier in price.tiers] or [price.amount]
+    return f"{'from ' if len(set(amounts)) > 1 else ''}{money.text(min(amounts), price.currency, short=True)}"
+
+
+def _by_the_unit(plan: Plan, price: Price, catalog: Catalog) -> Iterator[str]:
+    """What use costs, and how much of it is included."""
+    for metered in plan.metered_prices:
+        if metered.months != price.months or metered.meter is None:
+            continue
+        if metered != price:
+            steps = ", ".join(money.steps(metered))
+            yield f"and {money.price_phrase(metered)}" + (f" ({steps})" if steps else "")
+        allowance = plan.included(metered.meter)
+        if allowance is not None and allowance.quantity:
+            included = money.quantity(allowance.quantity, catalog.feature(metered.meter))
+            yield f"beyond {included} a {allowance.per}, which cost nothing more"
 
 
 def _first_seats(plan: Plan, viewer: Viewer) -> int:
@@ -211,7 +235,7 @@ def _per(price: Price) -> str:
 def _saving(plan: Plan) -> tuple[int, int]:
     """What a year saves over twelve months, in minor units and in whole per cent; zeros when nothing."""
     month, year = plan.price_every("month"), plan.price_every("year")
-    if month is None or year is None or month.meter or year.meter:
+    if month is None or year is None or month.meter or year.meter or month.tiers or year.tiers:
         return 0, 0
     saved = month.amount * 12 - year.amount
     return (saved, round(100 * saved / (month.amount * 12))) if saved > 0 else (0, 0)
@@ -244,7 +268,7 @@ def _renewal(price: Price) -> str:
 def _break_even(plan: Plan, catalog: Catalog) -> str:
     """From how many units on a flat plan for the same people costs less than this one by the unit."""
     tag = plan.price_every("month")
-    if tag is None or tag.meter is None:
+    if tag is None or tag.meter is None or tag.tiers:
         return ""
     feature = catalog.feature(tag.meter)
     flat = [
@@ -259,7 +283,8 @@ def _break_even(plan: Plan, catalog: Catalog) -> str:
     if not flat:
         return ""
     amount, name = min(flat)
-    units = amount // tag.amount + 1
+    included = plan.included(feature.key)
+    units = amount // tag.amount + 1 + (included.quantity or 0 if included and included.per == "month" else 0)
     return f"From {units:,} {feature.unit_many} a month on, {name} costs less."
 
 

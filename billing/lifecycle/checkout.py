@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.models import Account, User
-from billing import alerts, catalog
+from billing import alerts, catalog, clock
 from billing.catalog import Plan, Price
 from billing.lifecycle import customers, subscriptions, trials
 from billing.lifecycle.lease import Held
@@ -31,6 +31,7 @@ __all__ = [
     "NotYours",
     "Outcome",
     "WrongAudience",
+    "close_tills",
     "complete",
     "open_portal",
     "start",
@@ -87,7 +88,7 @@ def start(*, account: Account, price: Price, quantity: int, user: User, now: dat
     plan = catalog.current().plan(price.plan_key)
     _check_offer(plan, price, quantity, account)
     with subscriptions.acting(account=account, purpose="checkout", follow=False) as held:
-        _check_standing(held.customer)
+        check_standing(held.customer)
         waiting = _open_intents(account).first()
         if waiting is not None and _is_same(waiting, price, quantity, now) and _is_open_at_stripe(waiting):
             _check_nothing_bought(held.customer, held)
@@ -124,6 +125,13 @@ def complete(*, account: Account, session_id: str) -> Outcome:
     return Outcome.ACTIVE if is_running else Outcome.PENDING
 
 
+def close_tills(*, account: Account) -> None:
+    """Expire every page of `account` at which something could still be paid. Raises Busy and the gateway's errors."""
+    with subscriptions.acting(account=account, purpose="close_tills") as held:
+        if held.customer.stripe_customer_id:
+            _expire_sessions(held.customer, held, now=clock.now(account))
+
+
 def _check_offer(plan: Plan, price: Price, quantity: int, account: Account) -> None:
     if plan.contact_sales:
         raise NotForSale(f"{plan.name} is agreed with our sales team. Write to them; nothing was charged.")
@@ -147,7 +155,8 @@ def _check_offer(plan: Plan, price: Price, quantity: int, account: Account) -> N
         raise BadQuantity(f"{plan.name} is sold once per account, not by the seat.")
 
 
-def _check_standing(customer: Customer) -> None:
+def check_standing(customer: Customer) -> None:
+    """Whether this account may buy anything at all. Raises NotForSale."""
     if customer.suspended_at is not None or customer.dispute_state == "lost":
         support = catalog.current().company.support_email
         raise NotForSale(

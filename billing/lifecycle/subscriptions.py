@@ -13,10 +13,11 @@ from django.db.models import F
 
 from accounts.models import Account
 from billing import alerts, clock, oversight
-from billing.lifecycle import books, customers, duplicates, lease, money_back, trials
+from billing.lifecycle import books, customers, duplicates, lease, money_back, pack_grants, schedules, trials
 from billing.lifecycle.lease import Held, LeaseLost
 from billing.lifecycle.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
+from billing.signals import subscription_about_to_change
 from billing.stripe import gateway, mirror, truth
 from billing.stripe.truth import Truth
 
@@ -134,6 +135,7 @@ def cancel_now(*, account: Account) -> None:
     with acting(account=account, purpose="cancel_now"):
         subscription = _live(account)
         has_usage = subscription.items.filter(is_metered=True).exists()
+        subscription_about_to_change.send(Subscription, account=account, now=clock.now(account))
         try:
             gateway.delete(
                 f"/v1/subscriptions/{subscription.stripe_subscription_id}",
@@ -169,6 +171,7 @@ def acting(*, account: Account, purpose: str, follow: bool = True) -> Iterator[H
 def _change(account: Account, act: str, params: dict[str, Any]) -> None:
     with acting(account=account, purpose=act) as held:
         subscription = _live(account)
+        schedules.let_go(held)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":
             # A set date is taken back by clearing it; the two ways to end exclude each other at Stripe.
@@ -201,6 +204,7 @@ def _serve(held: Held) -> None:
         said = _ask(held)
         now = said.clock_now or clock.now(held.account)
         failed = _mirror(said, held)
+        pack_grants.follow(said, account=held.account, held=held, now=now)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
             oversight.tell(held.account, now=now)

@@ -41,6 +41,7 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "every": "year" if request.GET.get("every") == "year" else "month",
             "plans": prices.for_sale(),
             "rows": comparison.rows(prices),
+            "packs": pricing.packs(prices),
             "sales_email": prices.company.sales_email or prices.company.support_email,
         },
     )
