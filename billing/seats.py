@@ -34,6 +34,10 @@ class Standing:
         return self.bought is not None and self.taken > self.bought
 
     @property
+    def missing(self) -> int:
+        return max(0, self.taken - self.bought) if self.bought is not None else 0
+
+    @property
     def free(self) -> int | None:
         return (
             None if self.bought is None else max(0, min(self.bought, self.coming or self.bought) - self.taken)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import webhooks
-from billing.views import changes, credits, demo, home, leaving, pricing, settings, upgrade
+from billing.views import changes, credits, demo, home, leaving, pricing, seats, settings, upgrade
 
 app_name = "billing"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("billing/upgrade/", upgrade.upgrade, name="upgrade"),
     path("billing/upgraded/", upgrade.upgraded, name="upgraded"),
     path("billing/checkout-canceled/", upgrade.canceled, name="canceled"),
+    path("billing/seats/", seats.overview, name="seats"),
     path("billing/change/", changes.review, name="change"),
     path("billing/change/<int:pk>/", changes.outcome, name="change_outcome"),
     path("billing/change/<int:pk>/take-back/", changes.take_back, name="take_back"),

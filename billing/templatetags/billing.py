@@ -8,7 +8,9 @@ from django.template.loader import render_to_string
 from accounts.models import Account, Member
 from billing import catalog, notices
 from billing import rights as rights_of_request
+from billing.changes import telling
 from billing.entitlements import Entitlements
+from billing.models import PlanChange
 from billing.notices import Notice
 from usage import metering
 
@@ -41,6 +43,19 @@ def notice(context: dict[str, Any]) -> str:
         },
         request=request,
     )
+
+
+@register.simple_tag
+def planned_change(account: Account) -> PlanChange | None:
+    """The change of plan that waits for its payment, else the one that waits for the period's end."""
+    waiting = PlanChange.objects.filter(account=account, state__in=["waiting", "scheduled"])
+    return waiting.order_by("is_later").first()
+
+
+@register.filter
+def ends_of(change: PlanChange) -> dict[str, str]:
+    """`before` and `after` of a change, in words."""
+    return telling.names(change)
 
 
 def _allowance_notices(rights: Entitlements) -> list[Notice]:
