@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from accounts.views import account, destinations, invitations, keys, members, notifications
+from accounts.views import account, closing, destinations, invitations, keys, members, notifications
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -20,6 +20,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/keys/new/", keys.make, name="make_key"),
     path("account/keys/<int:pk>/roll/", keys.roll, name="roll_key"),
     path("account/keys/<int:pk>/revoke/", keys.revoke, name="revoke_key"),
+    path("account/export/", closing.export, name="export"),
+    path("account/close/", closing.close, name="close"),
+    path("account/closed/", closing.closed, name="closed"),
     path("invitations/<str:token>/", invitations.show, name="invitation"),
     path("invitations/<str:token>/accept/", invitations.accept, name="accept"),
     path("organizations/new/", account.new_organization, name="new_organization"),

@@ -1,0 +1,102 @@
+"""Taking one's data along, and closing the account: the page says what ends, what stays, and asks for the name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.decorators import account_required, only_billing_admins
+from accounts.models import Account, Member
+from accounts.requests import AccountRequest
+from billing import clock, rights
+from billing.leaving import closing, refund_window
+from billing.stripe import gateway
+from usage import portability
+
+
+@require_safe
+@never_cache
+@account_required
+def export(request: AccountRequest) -> HttpResponse | StreamingHttpResponse:
+    """Everything that is kept about the account, as one archive, written while it is sent."""
+    if request.member.role != Member.Role.OWNER:
+        return only_billing_admins(request)
+    parts: Iterator[bytes] = portability.archive(account=request.account, now=timezone.now())
+    response = StreamingHttpResponse(parts, content_type="application/zip")
+    day = timezone.now().strftime("%Y-%m-%d")
+    response["Content-Disposition"] = f'attachment; filename="account-{request.account.pk}-{day}.zip"'
+    return response
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@account_required
+def close(request: AccountRequest) -> HttpResponse:
+    """Ask with everything on the table; close when the account's name is typed."""
+    account = request.account
+    if request.member.role != Member.Role.OWNER:
+        return only_billing_admins(request)
+    if request.method == "GET":
+        return _page(request)
+    if request.POST.get("name", "").strip() != account.name:
+        return _page(request, problem=f"Type the account's name, {account.name}, to close it.")
+    try:
+        reference = closing.close(account=account, by=request.user, now=timezone.now())
+    except closing.StillNeeded as needed:
+        return _page(
+            request,
+            problem=f"You are the only owner of {', '.join(needed.accounts)}. Make somebody else owner there, or close "
+            "it first.",
+        )
+    except closing.StillOwing:
+        return _page(
+            request, problem="The plan is over, and an invoice is open. Pay it, then close the account."
+        )
+    except closing.Busy:
+        return _page(
+            request, problem="Another change is in progress, so nothing was erased. Try again in a moment."
+        )
+    except gateway.StripeError:
+        return _page(
+            request,
+            problem="Stripe could not be reached, so it is not certain that nothing more is charged, and nothing was "
+            "erased. Try again in a minute.",
+        )
+    if account.kind == Account.Kind.PERSONAL:
+        logout(request)
+    request.session["closed"] = reference
+    return redirect("accounts:closed")
+
+
+@require_safe
+@never_cache
+def closed(request: HttpRequest) -> HttpResponse:
+    """The receipt's page; whoever comes without having closed anything is sent home."""
+    reference = request.session.get("closed")
+    if not reference:
+        messages.info(request, "There is nothing here.")
+        return redirect("/")
+    return render(request, "accounts/closed.html", {"reference": reference})
+
+
+def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
+    account = request.account
+    of = rights.of(request)
+    context = {
+        "problem": problem,
+        "subscription": of.subscription,
+        "plan": of.plan,
+        "pays_by_use": of.pays_by_use,
+        "offer": refund_window.offer_to(account, by=request.user, now=clock.now(account)),
+        "open_invoice": closing.owed(account),
+        "others": account.members.exclude(user=request.user).count(),
+        "is_personal": account.kind == Account.Kind.PERSONAL,
+    }
+    return render(request, "accounts/close.html", context, status=422 if problem else 200)

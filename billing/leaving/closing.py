@@ -1,0 +1,95 @@
+"""Closing an account: first everything ends at Stripe, and only when that is certain is anything erased here."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from accounts import closing
+from accounts.closing import NotOwner, StillNeeded
+from accounts.models import Account, User
+from billing import effects, suspension
+from billing.leaving.withdrawals import ALPHABET
+from billing.lifecycle import checkout, subscriptions
+from billing.lifecycle.subscriptions import Busy
+from billing.models import Customer, Payment, Subscription
+
+__all__ = ["Busy", "NotOwner", "StillNeeded", "StillOwing", "close", "owed"]
+
+
+class StillOwing(Exception):
+    """An invoice is open. `payment` is the oldest one: it is paid first, or written off by staff."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(payment.number or payment.stripe_invoice_id)
+        self.payment = payment
+
+
+def owed(account: Account) -> Payment | None:
+    """The oldest open invoice with something to pay."""
+    open_ones = Payment.objects.filter(account=account, status="open", amount_due__gt=0)
+    return open_ones.order_by("created_at", "pk").first()
+
+
+def close(*, account: Account, by: User, now: datetime) -> str:
+    """End everything at Stripe, then erase; answers the reference on the receipt, which leaves by mail.
+
+    It fails closed: as long as Stripe has not said that the plan is over, nothing is erased and the next try goes
+    on where this one stopped. What was used and not billed yet is on a last invoice. The customer's record at
+    Stripe stays with its invoices, as tax law asks. `now` is wall time.
+
+    Raises NotOwner, StillNeeded, StillOwing, Busy and the gateway's errors.
+    """
+    closing.check(account=account, by=by)
+    address = account.email or by.email
+    ended = _end_at_stripe(account)
+    invoice = owed(account)
+    if invoice is not None:
+        raise StillOwing(invoice)
+    reference = "".join(secrets.choice(ALPHABET) for _ in range(10))
+    with transaction.atomic():
+        effects.owe_mail(
+            key=f"closed:{account.pk}",
+            to=address,
+            subject=f"Your account at {settings.SITE_NAME} is closed",
+            body=render_to_string(
+                "emails/closed.txt",
+                {
+                    "reference": reference,
+                    "account": account,
+                    "ended": ended,
+                    "now": now,
+                    "payments": Payment.objects.filter(account=account).count(),
+                    "SITE_NAME": settings.SITE_NAME,
+                },
+            ),
+            now=now,
+        )
+        closing.erase(account=account, by=by, now=now)
+        # A product that still asks is told no, also for what the free plan gives.
+        suspension.suspend(account=account, reason="The account was closed by its owner.", now=now)
+        Customer.objects.filter(account=account).update(
+            card_brand="", card_last4="", card_exp_month=None, card_exp_year=None
+        )
+    return reference
+
+
+def _end_at_stripe(account: Account) -> dict[str, Any] | None:
+    """The subscription that was ended, if there was one; after it, Stripe has nothing left to charge."""
+    customer = Customer.objects.filter(account=account).first()
+    if customer is None or not customer.stripe_customer_id:
+        return None
+    subscriptions.sync(account=account, reason="closing", wait_seconds=subscriptions.PATIENCE_SECONDS)
+    running = Subscription.objects.live().filter(account=account).first()
+    if running is not None:
+        subscriptions.cancel_now(account=account)
+    # A page that is still open could be paid after the account is gone.
+    checkout.close_tills(account=account)
+    if Subscription.objects.live().filter(account=account).exists():
+        raise Busy("The plan has not ended yet.")
+    return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None

@@ -1,0 +1,227 @@
+"""Many acts of one account in one call: all of them or none, or each by itself.
+
+On PostgreSQL a batch of new acts that the allowance covers, or that may simply be paid for, is one round trip. Where
+anything else is in it (an act sent again, credits, budgets, a refusal) the acts are counted one after the other, in
+one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.conf import settings
+from django.db import Error, IntegrityError, connection, transaction
+
+from accounts.models import Account, ApiKey, User
+from billing import catalog
+from billing.catalog import Catalog
+from usage.metering import consuming, counters, postgres, receipts
+from usage.metering.attempts import Attempt
+from usage.metering.postgres import Counted
+from usage.metering.receipts import Receipt
+from usage.metering.refusals import (
+    CheckFailed,
+    FeatureNotIncluded,
+    IdempotencyConflict,
+    InvalidKey,
+    InvalidUnits,
+    Refused,
+    UnknownFeature,
+)
+
+MOST_LINES = 1_000
+
+Mode = Literal["all", "each"]
+# What one line may come to without the others being in doubt.
+Fault = Refused | IdempotencyConflict | InvalidUnits | InvalidKey | UnknownFeature
+_FAULTS = (Refused, IdempotencyConflict, InvalidUnits, InvalidKey, UnknownFeature)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One act of a batch: `units` of `feature`, named by a key that is unique for the account."""
+
+    feature: str
+    units: int
+    idempotency_key: str
+
+
+class BatchRefused(Exception):
+    """A line could not be counted, so none was. `line` is its place, counted from 0; `fault` says why."""
+
+    def __init__(self, line: int, fault: Fault) -> None:
+        super().__init__(f"Line {line + 1}: {fault} None of the lines was counted.")
+        self.line = line
+        self.fault = fault
+
+
+class InvalidBatch(ValueError):
+    """A batch has from 1 to 1,000 lines. Nothing was counted."""
+
+
+def consume_batch(
+    *,
+    account: Account,
+    lines: Sequence[Line],
+    mode: Mode = "all",
+    now: datetime,
+    user: User | None = None,
+    api_key: ApiKey | None = None,
+) -> list[Receipt | Fault]:
+    """Count the acts `lines` in their order, as `consume` counts one; the answers are in the same order.
+
+    mode  "all": every line is counted, or none is and BatchRefused names the first that could not be;
+          "each": what cannot be counted is answered by its exception, in its place, and the others are counted
+
+    A line whose key was counted before is answered as then, so the whole batch may be sent again. The account, `now`,
+    `user` and `api_key` are those of `consume`. Raises InvalidBatch; CheckFailed when the answers could not be
+    established: nothing was counted, and sending the batch again is safe.
+    """
+    if not 1 <= len(lines) <= MOST_LINES:
+        raise InvalidBatch(
+            f"A batch has from 1 to {MOST_LINES:,} lines; this one has {len(lines):,}. Divide it."
+        )
+    try:
+        prices = catalog.current()
+        faults = _faults(lines, prices)
+        if mode == "all" and faults:
+            line = min(faults)
+            raise BatchRefused(line, faults[line])
+        if user is not None:
+            try:
+                consuming.check_role(account, user, lines[0].feature)
+            except FeatureNotIncluded as refused:
+                if mode == "all":
+                    raise BatchRefused(0, refused) from None
+                return [refused for _ in lines]
+        sound = [line for number, line in enumerate(lines) if number not in faults]
+        answers = iter(
+            _at_once(account, sound, prices, now=now, user=user, api_key=api_key)
+            or _one_by_one(account, sound, mode, now=now, user=user, api_key=api_key)
+        )
+    except (Error, catalog.CatalogError) as error:
+        raise CheckFailed(
+            "The allowance could not be checked just now, so nothing was counted. Send the batch again as it is."
+        ) from error
+    return [faults[number] if number in faults else next(answers) for number in range(len(lines))]
+
+
+def _faults(lines: Sequence[Line], prices: Catalog) -> dict[int, Fault]:
+    """What is wrong with a line whatever the account has, by the line's place."""
+    faults: dict[int, Fault] = {}
+    for number, line in enumerate(lines):
+        try:
+            consuming.check(line.units, line.idempotency_key)
+        except (InvalidUnits, InvalidKey) as fault:
+            faults[number] = fault
+            continue
+        known = prices.features.get(line.feature)
+        if known is None or known.kind not in ("allowance", "metered"):
+            faults[number] = UnknownFeature(f"The price list has nothing countable called {line.feature!r}.")
+    return faults
+
+
+def _at_once(
+    account: Account,
+    lines: Sequence[Line],
+    prices: Catalog,
+    *,
+    now: datetime,
+    user: User | None,
+    api_key: ApiKey | None,
+) -> list[Receipt | Fault]:
+    """In one round trip, or an empty list when it takes more than that."""
+    keys = {line.idempotency_key for line in lines}
+    if connection.vendor != "postgresql" or len(keys) < len(lines):
+        return []
+    features = sorted({line.feature for line in lines})
+    place = {feature: number for number, feature in enumerate(features, 1)}
+    try:
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            counted = postgres.attempt_batch(
+                account_id=account.pk,
+                features=features,
+                which=[place[line.feature] for line in lines],
+                units=[line.units for line in lines],
+                keys=[line.idempotency_key for line in lines],
+                now=now,
+                catalog=prices.fingerprint,
+                meter_events=[prices.features[feature].meter_event_name for feature in features],
+                user_id=user.pk if user else None,
+                api_key_id=api_key.pk if api_key else None,
+            )
+    except IntegrityError:
+        # A key of the batch is being counted elsewhere.
+        return []
+    if any(found.outcome != "granted" for found in counted):
+        return []
+    if any(found.needs_barrier for found in counted) and settings.METERING_EARLY_LOCK_RELEASE != "off":
+        postgres.barrier()
+    return _receipts(lines, dict(zip(features, counted, strict=True)))
+
+
+def _receipts(lines: Sequence[Line], counted: dict[str, Counted]) -> list[Receipt | Fault]:
+    running: dict[str, int] = dict.fromkeys(counted, 0)
+    ids = {feature: iter(found.record_ids) for feature, found in counted.items()}
+    made: list[Receipt | Fault] = []
+    for line in lines:
+        found, before = counted[line.feature], running[line.feature]
+        running[line.feature] = after = before + line.units
+        billed = after - max(before, found.free) if after > found.free else 0
+        made.append(
+            receipts.made(
+                Attempt(
+                    "granted",
+                    found.seen_at,
+                    record_id=next(ids[line.feature]),
+                    used=found.used_before + after,
+                    reserved=found.reserved,
+                    limit=found.limit,
+                    period_start=found.period_start,
+                    period_end=found.period_end,
+                    billed=billed,
+                    cost=billed * (found.unit_amount or 0),
+                ),
+                feature=line.feature,
+                units=line.units,
+            )
+        )
+    return made
+
+
+@transaction.atomic
+def _one_by_one(
+    account: Account,
+    lines: Sequence[Line],
+    mode: Mode,
+    *,
+    now: datetime,
+    user: User | None,
+    api_key: ApiKey | None,
+) -> list[Receipt | Fault]:
+    # All queues before the first act, in one order, so that no two batches wait for each other.
+    for feature in sorted({line.feature for line in lines}):
+        counters.queue(account.pk, feature)
+    answers: list[Receipt | Fault] = []
+    for number, line in enumerate(lines):
+        try:
+            answers.append(
+                consuming.consume(
+                    account=account,
+                    feature=line.feature,
+                    units=line.units,
+                    idempotency_key=line.idempotency_key,
+                    now=now,
+                    user=user,
+                    api_key=api_key,
+                )
+            )
+        except _FAULTS as fault:
+            if mode == "all":
+                raise BatchRefused(number, fault) from None
+            answers.append(fault)
+    return answers
