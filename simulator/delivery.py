@@ -60,7 +60,8 @@ class Deliveries:
     def enqueue(self, event: dict[str, Any]) -> None:
         """Address an event to every endpoint that wants its type; sending it is another thread's work."""
         wanted = list(self._endpoints_for(str(event["type"])))
-        event["pending_webhooks"] = len(wanted)
+        if event["object"] == "event":  # A thin one does not say.
+            event["pending_webhooks"] = len(wanted)
         for endpoint_id, url, secret in wanted:
             self._post(Delivery(event, endpoint_id, url, secret, next_at=time.time()))
 
@@ -90,13 +91,21 @@ class Deliveries:
         with self._wake:
             return [*reversed(self._waiting.values()), *reversed(self._finished.values())]
 
+    def letter(self, event_id: str) -> dict[str, Any] | None:
+        """What is posted for an event: all of it, or, of a thin one, whom to ask; None for one that never was."""
+        store = self.simulator.store
+        thin = store.get("v2.core.event", event_id)
+        if thin is None:
+            return store.get("event", event_id)
+        return {name: value for name, value in thin.items() if name not in ("data", "changes")}
+
     def resend(self, event_id: str) -> int:
         """Post an event again to everyone who wants it, as the Dashboard's button does; returns how many do.
 
         Raises `LookupError` for an event that never was.
         """
         with self._wake:
-            event = self.simulator.store.get("event", event_id)
+            event = self.letter(event_id)
             if event is None:
                 raise LookupError(event_id)
             wanted = list(self._endpoints_for(str(event["type"])))
@@ -155,7 +164,7 @@ class Deliveries:
     def _load(self) -> None:
         """Take up what a former process left undelivered."""
         for row in self.simulator.store.all("delivery"):
-            event = self.simulator.store.get("event", row["event"])
+            event = self.letter(row["event"])
             if event is None:
                 continue
             delivery = Delivery(event, row["endpoint"], row["url"], "", id=row["id"], state=row["state"])

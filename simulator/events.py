@@ -62,12 +62,12 @@ def change(sim: "Simulator", obj: Obj, kind: str, *, always: bool = False) -> It
     before = view.snapshot(sim, obj)
     yield obj
     sim.save(obj)
-    previous = _replaced(before, view.snapshot(sim, obj))
+    previous = replaced(before, view.snapshot(sim, obj))
     if previous or always:
         emit(sim, kind, obj, previous)
 
 
-def _replaced(before: Obj, after: Obj) -> Obj:
+def replaced(before: Obj, after: Obj) -> Obj:
     """What `before` said where `after` says otherwise; nested hashes only where they differ."""
     found: Obj = {}
     for key in before.keys() | after.keys():
@@ -75,7 +75,7 @@ def _replaced(before: Obj, after: Obj) -> Obj:
         if old == now:
             continue
         if isinstance(old, dict) and isinstance(now, dict) and "object" not in old:
-            found[key] = _replaced(old, now)
+            found[key] = replaced(old, now)
         else:
             found[key] = old
     return found

@@ -120,6 +120,7 @@ def _copy_list(sim: "Simulator", value: Obj) -> Obj:
     shown = {key: inner for key, inner in value.items() if key not in ("data", "_")}
     shown["data"] = [_copy(sim, inner) for inner in data[:_SHOWN_IN_LISTS]]
     shown["has_more"] = bool(value.get("has_more")) or len(data) > _SHOWN_IN_LISTS
+    shown["total_count"] = len(data)  # undeclared by the SDK, and in every recorded list inside an object
     return shown
 
 

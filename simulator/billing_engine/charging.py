@@ -99,11 +99,15 @@ def _card_details(method: Obj, amount: int) -> Obj:
     return {key: method["card"][key] for key in kept} | {
         "amount_authorized": amount,
         "authorization_code": "123456",
+        "extended_authorization": {"status": "disabled"},
+        "incremental_authorization": {"status": "unavailable"},
         "installments": None,
         "mandate": None,
+        "multicapture": {"status": "unavailable"},
         "network": method["card"]["brand"],
         "network_token": {"used": False},
         "network_transaction_id": "104999992599999",
+        "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
         "regulated_status": "unregulated",
         "three_d_secure": None,
     }

@@ -49,7 +49,7 @@ def finalize(sim: "Simulator", invoice: Obj) -> Obj:
         if invoice["collection_method"] == "charge_automatically" and invoice["auto_advance"]:
             invoice["next_payment_attempt"] = now
             sim.save(invoice)
-    events.emit(sim, "invoice.updated", invoice, {"status": before["status"], "number": before["number"]})
+    events.emit(sim, "invoice.updated", invoice, events.replaced(before, view.snapshot(sim, invoice)))
     events.emit(sim, "invoice.finalized", invoice)
     subscription = invoicing.subscription_of(sim, invoice)
     if subscription is not None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator import cards, events
+from simulator import cards, events, view
 from simulator.billing_engine import charging, money
 from simulator.errors import StripeError, invalid
 from simulator.errors import card as card_error
@@ -266,13 +266,9 @@ def _decline(sim: "Simulator", payment: Obj, method: Obj, error: StripeError) ->
         "next_action": None,
         "payment_method": None,
     }
-    error.facts["charge"] = charge["id"]
-    error.facts["payment_intent"] = {
-        "id": payment["id"],
-        "object": "payment_intent",
-        "status": payment["status"],
-    }
     sim.save(payment)
+    error.facts["charge"] = charge["id"]
+    error.facts["payment_intent"] = view.snapshot(sim, payment)
     events.emit(sim, "charge.failed", charge)
     events.emit(sim, "payment_intent.payment_failed", payment)
     return Outcome("declined", error)
@@ -288,8 +284,6 @@ def _needs_customer(payment: Obj) -> StripeError:
 
 def described(sim: "Simulator", error: StripeError, method: str | None) -> dict[str, Any]:
     """An error as an intent keeps it, with the payment method it was met with."""
-    from simulator import view
-
     found = sim.store.get("payment_method", method)
     return {
         "type": error.kind,

@@ -158,9 +158,7 @@ def _post(door: FrontDoor) -> str:
             str(d.attempts),
             esc(d.last_error or d.last_status),
             # After a reset the letter may be remembered, its event not.
-            _button("resend", "Send again", event=d.event["id"])
-            if door.simulator.store.get("event", d.event["id"])
-            else "",
+            _button("resend", "Send again", event=d.event["id"]) if post.letter(d.event["id"]) else "",
         ]
         for d in post.rows()[:SHOWN]
     ]
@@ -179,7 +177,17 @@ def _events(door: FrontDoor) -> str:
         ]
         for it in _newest(door, "event")
     ]
-    return html.table("Events", ["Type", "Id", "When", "Post"], rows)
+    heads = ["Type", "Id", "When", "Post"]
+    thin = [
+        [
+            esc(it["type"]),
+            html.ref(it["id"]),
+            esc(it["created"]),
+            _button("resend", "Send again", event=it["id"]),
+        ]
+        for it in _newest(door, "v2.core.event")
+    ]
+    return html.table("Events", heads, rows) + (html.table("Thin events", heads, thin) if thin else "")
 
 
 def _newest(door: FrontDoor, kind: str) -> list[dict[str, Any]]:

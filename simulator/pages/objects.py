@@ -41,15 +41,16 @@ def show(door: FrontDoor, name: str, given: dict[str, str]) -> Answer:
     if found is None or shown is None:
         sentence = "It may have been deleted, or the simulator was reset."
         return html.message(f"There is no {name}", sentence, status=404, link=("/", "Overview"))
-    levers = ""
-    if found["object"] == "event":
+    levers, post = "", ""
+    if found["object"] in ("event", "v2.core.event"):
         levers = html.button("/press/resend", "Send again", event=found["id"])
+        post = html.table("Its deliveries", ["To", "State", "Tries", "Last answer"], _deliveries(sim, name))
     text = _ID.sub(lambda id: _link(sim, id), esc(json.dumps(shown, indent=2, ensure_ascii=False)))
     body = f"""<h1>{esc(found["object"].replace(".", " ").replace("_", " "))}</h1>
 <p class="soft">{esc(name)}</p>{levers}
 <section class="card"><h2 id="json">As the API shows it</h2>
 <pre class="scroll" tabindex="0" role="region" aria-labelledby="json">{text}</pre></section>
-{html.table("Its events", ["Type", "Id"], related)}"""
+{post or html.table("Its events", ["Type", "Id"], related)}"""
     return html.page(name, body, wide=True)
 
 
@@ -58,6 +59,14 @@ def _find(sim: Simulator, name: str) -> dict[str, Any] | None:
         if kind not in PRIVATE and not kind.startswith("_") and (found := shelf.rows.get(name)) is not None:
             return found
     return None
+
+
+def _deliveries(sim: Simulator, event: str) -> list[list[str]]:
+    return [
+        [esc(row.endpoint_url), esc(row.state), str(row.attempts), esc(row.last_error or row.last_status)]
+        for row in sim.deliveries.rows()
+        if row.event["id"] == event
+    ][:25]
 
 
 def _related(sim: Simulator, about: dict[str, Any]) -> list[list[str]]:

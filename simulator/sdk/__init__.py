@@ -6,6 +6,7 @@ spec"), so its annotations are that description. They are parsed, never imported
 
     skeleton("subscription")                      every key a subscription carries, empty
     problems(subscription)                        [] when the SDK would recognise every part of it
+    refusal_problems({"error": {…}})              the same for what is said with a 4xx
     allowed_params("checkout.session", "create")  the parameter tree of one operation
     params_for("POST", "/v1/customers/cus_1")     the same, found by the route the SDK calls
     unknown_param(tree, params)                   "items[0][prise]", or None
@@ -15,7 +16,7 @@ spec"), so its annotations are that description. They are parsed, never imported
 from __future__ import annotations
 
 from simulator.sdk.requests import ParamTree, allowed_params, missing_param, params_for, unknown_param
-from simulator.sdk.responses import problems, skeleton
+from simulator.sdk.responses import problems, refusal_problems, skeleton
 from simulator.sdk.source import api_version, sdk_version
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "missing_param",
     "params_for",
     "problems",
+    "refusal_problems",
     "sdk_version",
     "skeleton",
     "unknown_param",

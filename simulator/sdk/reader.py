@@ -15,20 +15,27 @@ Type = list[Any]
 
 
 class Schema(TypedDict):
-    """What was read: `objects` maps a wire name to its class, `fields` and `params` map a class to types."""
+    """What was read: `objects` maps a wire name to its class, `fields` and `params` map a class to types.
+
+    `thin` maps the type of a thin event to two classes: the event, and the letter that tells of it.
+    """
 
     objects: dict[str, str]
+    thin: dict[str, dict[str, str]]
     fields: dict[str, dict[str, Type]]
     params: dict[str, dict[str, list[Any]]]
     routes: list[list[str]]
 
 
-def read(package: Path, *, left_out: frozenset[str]) -> Schema:
-    """Read every response, parameter class and route below `package`, but not the folders in `left_out`."""
-    schema: Schema = {"objects": {}, "fields": {}, "params": {}, "routes": []}
+def read(package: Path, *, left_out: frozenset[str], kept: frozenset[str] = frozenset()) -> Schema:
+    """Read every response, parameter class and route below `package`, but of the folders in `left_out` only the files
+    in `kept`.
+    """
+    schema: Schema = {"objects": {}, "thin": {}, "fields": {}, "params": {}, "routes": []}
     for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        if left_out.intersection(parts) or path.name == "__init__.py":
+        within = path.relative_to(package)
+        parts = within.with_suffix("").parts
+        if path.name == "__init__.py" or (left_out.intersection(parts) and within.as_posix() not in kept):
             continue
         module = _Module(".".join(("stripe", *parts)), ast.parse(path.read_text()))
         if parts[0] == "params":
@@ -61,6 +68,22 @@ def _read_responses(module: _Module, schema: Schema) -> None:
             if isinstance(item.target, ast.Name) and item.target.id == "OBJECT_NAME":
                 schema["objects"][str(item.value.value)] = f"{module.name}:{cls.name}"
         _read_class(module, cls, cls.name, [], schema)
+        _read_thin(module, cls, schema)
+
+
+def _read_thin(module: _Module, cls: ast.ClassDef, schema: Schema) -> None:
+    """`LOOKUP_TYPE = "v1.billing.…"` in a class made from `Event` or `EventNotification`, whose fields it has too."""
+    base = next((node.id for node in cls.bases if isinstance(node, ast.Name)), "")
+    for item in cls.body:
+        if (
+            isinstance(item, ast.Assign)
+            and isinstance(item.value, ast.Constant)
+            and any(isinstance(target, ast.Name) and target.id == "LOOKUP_TYPE" for target in item.targets)
+        ):
+            role = "letter" if base == "EventNotification" else "event"
+            key = f"{module.name}:{cls.name}"
+            schema["thin"].setdefault(str(item.value.value), {})[role] = key
+            schema["fields"][key] = {**schema["fields"][key], "": ["base", module.imported.get(base, "")]}
 
 
 def _read_class(

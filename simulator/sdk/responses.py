@@ -39,17 +39,38 @@ def skeleton(object_name: str) -> Json:
 def problems(obj: Json, *, extras: frozenset[str] = frozenset()) -> list[str]:
     """Every place where `obj` differs from the SDK's annotations, as sentences; empty when there is none.
 
-    Lists and events are looked into. `extras` names keys tolerated although undeclared, such as
-    `"subscription.plan"`. Values outside an open enumeration are reported too: Stripe would have
-    declared what it sends.
+    Lists and events are looked into; a thin event without `data` is the letter that tells of it. `extras` names keys
+    tolerated although undeclared, such as `"subscription.plan"`. Values outside an open enumeration are reported too:
+    Stripe would have declared what it sends.
     """
     found: list[str] = []
     _check_object(obj, "$", found, extras)
     return found
 
 
+def refusal_problems(body: Json) -> list[str]:
+    """The same for the body of a refusal: one `error`, of a type Stripe has, with keys it has."""
+    error = body.get("error")
+    if body.keys() != {"error"} or not isinstance(error, dict):
+        return ["$: a refusal is one error"]
+    found: list[str] = []
+    _check_class(_ERROR, error, "$.error", found, frozenset())
+    if error.get("type") not in ERROR_TYPES:
+        found.append(f"$.error.type: {error.get('type')!r} is none of {sorted(ERROR_TYPES)}")
+    found.extend(f"$.error.{name}: missing" for name in ("message", "type") if not error.get(name))
+    return found
+
+
+# docs.stripe.com/api/errors
+ERROR_TYPES = {"api_error", "card_error", "idempotency_error", "invalid_request_error"}
+_ERROR = "stripe._error_object:ErrorObject"
+
+
 def _fields(key: str) -> dict[str, Type]:
     fields: dict[str, Type] = schema()["fields"].get(key, {})
+    if "" in fields:  # What a thin event's class has from the class it is made from.
+        inherited = _fields(fields[""][1])
+        return inherited | {name: kind for name, kind in fields.items() if name}
     return fields
 
 
@@ -86,6 +107,9 @@ def _check_object(obj: Json, path: str, found: list[str], extras: frozenset[str]
                 _check_object(item, f"{path}.data[{index}]", found, extras)
         return
     key = schema()["objects"].get(str(name))
+    if name == "v2.core.event":
+        role = "event" if "data" in obj else "letter"
+        key = schema()["thin"].get(str(obj.get("type")), {}).get(role)
     if key is None:
         found.append(f"{path}: no object is called {name!r}")
     elif obj.get("deleted") is True:

@@ -12,8 +12,9 @@ import stripe
 
 from simulator import sdk
 from simulator.core import Simulator
+from simulator.delivery import Deliveries
 from simulator.server import Running, serve
-from tests.simulator import npm
+from tests.simulator import npm, recorded
 from tests.simulator.shop import Shop
 
 # What real answers carry although the SDK no longer declares it, each with its reason.
@@ -33,28 +34,44 @@ def house() -> Iterator[Running]:
     running.stop()
 
 
-@pytest.fixture
-def sim(house: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """An empty simulator; every object it answers with or tells of must be one the SDK would recognise."""
-    found: list[str] = []
-    handle = Simulator.handle
+@pytest.fixture(autouse=True)
+def witness(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every answer any simulator of this process gives and every letter it writes must be one the SDK would recognise,
+    with the keys that real ones always have; every refusal one that Stripe could have said.
+    """
+    found: set[str] = set()
+    handle, enqueue = Simulator.handle, Deliveries.enqueue
 
-    def checked(self: Simulator, *args: Any, **kwargs: Any) -> Any:
-        answer = handle(self, *args, **kwargs)
-        if answer[0] == 200 and not args[1].startswith("/v2/"):
+    def checked(self: Simulator, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        answer = handle(self, method, path, *args, **kwargs)
+        content_type = answer[1].get("Content-Type", "")
+        if content_type == "application/json":
             shown = json.loads(answer[2])
-            route = f"{args[0]} {re.sub(r'_[A-Za-z0-9_]{8,}', '_…', args[1])}"
-            found.extend(f"{route}: {problem}" for problem in sdk.problems(shown, extras=BEYOND_THE_SDK))
+            problems = _problems(shown) if answer[0] == 200 else sdk.refusal_problems(shown)
+            route = f"{method} {re.sub(r'_[A-Za-z0-9_]{8,}', '_…', path)}"
+            found.update(f"{route}: {problem}" for problem in problems)
         return answer
 
+    def written(self: Deliveries, event: dict[str, Any]) -> None:
+        enqueue(self, event)
+        found.update(f"event {event['type']}: {problem}" for problem in _problems(event))
+
     monkeypatch.setattr(Simulator, "handle", checked)
+    monkeypatch.setattr(Deliveries, "enqueue", written)
+    yield
+    assert not found, "\n".join(sorted(found)[:40])
+
+
+def _problems(shown: dict[str, Any]) -> list[str]:
+    return sdk.problems(shown, extras=BEYOND_THE_SDK) + recorded.missing(shown)
+
+
+@pytest.fixture
+def sim(house: Running) -> Iterator[Simulator]:
+    """An empty simulator."""
     house.simulator.reset()
     yield house.simulator
-    for event in house.simulator.store.all("event"):
-        problems = sdk.problems(event, extras=BEYOND_THE_SDK)
-        found.extend(f"event {event['type']}: {problem}" for problem in problems)
     house.simulator.reset()
-    assert not found, "\n".join(sorted(set(found))[:40])
 
 
 @pytest.fixture

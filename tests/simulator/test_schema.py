@@ -151,3 +151,44 @@ def test_the_route_alone_tells_which_parameters_go(
 def test_a_route_or_operation_the_sdk_never_calls_has_no_parameters() -> None:
     assert sdk.params_for("POST", "/v1/nothing") is None
     assert sdk.allowed_params("customer", "explode") is None
+
+
+def _thin(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered",
+        "created": "2026-11-21T08:00:00.000Z",
+        "livemode": False,
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+        **more,
+    }
+
+
+def test_a_thin_event_is_looked_into_as_deeply_and_its_letter_is_another_thing() -> None:
+    request = {"error_message": "No customer.", "request": {"identifier": "use-1"}}
+    kinds = [{"code": "meter_event_no_customer_defined", "error_count": 1, "sample_errors": [request]}]
+    data = {
+        "developer_message_summary": "There is 1 invalid event",
+        "reason": {"error_count": 1, "error_types": kinds},
+        "validation_start": "2026-11-21T08:00:00.000Z",
+        "validation_end": "2026-11-21T08:05:00.000Z",
+    }
+    whole = _thin(data=data, changes=None, context=None, reason=None)
+
+    assert sdk.problems(_thin()) == []
+    assert sdk.problems(_thin(colour="red")) == ["$.colour: undeclared"]
+    assert sdk.problems(whole) == []
+    kinds[0]["code"] = "odd"
+    assert "$.data.reason.error_types[0].code: 'odd' is none of" in sdk.problems(whole)[0]
+    assert sdk.problems(_thin(type="v2.core.nothing")) == ["$: no object is called 'v2.core.event'"]
+
+
+def test_a_refusal_must_be_one_that_stripe_could_say() -> None:
+    error = {"type": "invalid_request_error", "message": "No such customer: 'cus_1'", "param": "id"}
+
+    assert sdk.refusal_problems({"error": error}) == []
+    assert sdk.refusal_problems({"error": error, "hint": "x"}) == ["$: a refusal is one error"]
+    assert sdk.refusal_problems({"error": error | {"colour": "red"}}) == ["$.error.colour: undeclared"]
+    assert "'oops' is none of" in sdk.refusal_problems({"error": error | {"type": "oops"}})[0]
+    assert sdk.refusal_problems({"error": error | {"message": ""}}) == ["$.error.message: missing"]
