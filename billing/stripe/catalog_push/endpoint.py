@@ -17,6 +17,8 @@ EVENTS = [
     "charge.dispute.funds_reinstated",
     "charge.dispute.funds_withdrawn",
     "charge.refunded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.async_payment_succeeded",
     "checkout.session.completed",
     "checkout.session.expired",
     "customer.deleted",
