@@ -43,15 +43,16 @@ def test_a_batch_is_answered_line_by_line_as_if_each_had_been_sent_alone(
 ) -> None:
     subscribe(account, "pro", anchor=NOON)
     generate(9)
+    generate(2, feature="queries")
 
     answers = send(("generations", 5, "a"), ("queries", 3, "b"), ("generations", 1, "c"))
 
     assert [(answer.feature, answer.units, answer.used) for answer in answers] == [
         ("generations", 5, 14),
-        ("queries", 3, 3),
+        ("queries", 3, 5),
         ("generations", 1, 15),
     ]
-    assert [answer.remaining for answer in answers] == [236, 97, 235]
+    assert [answer.remaining for answer in answers] == [236, 95, 235]
     found = {record.idempotency_key: record.pk for record in UsageRecord.objects.all()}
     assert [answer.record_id for answer in answers] == [found["a"], found["b"], found["c"]]
     assert_books_agree(account)
@@ -140,11 +141,15 @@ def test_a_batch_has_some_lines_and_not_too_many(send: Send, count: int) -> None
 
 def test_paid_units_of_a_batch_are_owed_to_the_meter_act_by_act(account: Account, send: Send) -> None:
     subscribe(account, "payg", anchor=NOON)
+    send(("tokens", 1, "first"))
 
     answers = send(("tokens", 3, "a"), ("tokens", 4, "b"))
 
-    assert [answer.cost for answer in answers] == [150, 200]
-    assert list(MeterEvent.objects.order_by("record_id").values_list("units", flat=True)) == [3, 4]
+    assert [(answer.used, answer.limit, answer.cost) for answer in answers] == [
+        (4, None, 150),
+        (8, None, 200),
+    ]
+    assert list(MeterEvent.objects.order_by("record_id").values_list("units", flat=True)) == [1, 3, 4]
     assert_books_agree(account)
 
 
@@ -153,8 +158,10 @@ def test_where_the_allowance_ends_inside_a_batch_credits_and_then_money_go_on(
 ) -> None:
     settings.BILLING_CATALOG = settings.BILLING_CATALOG.replace("catalog.toml", "sources.toml")
     subscribe(account, "pages", anchor=NOON)
-    answers = send(("pages", 95, "a"), ("pages", 10, "b"), ("pages", 1, "c"))
+    send(("pages", 1, "first"))
+    answers = send(("pages", 94, "a"), ("pages", 10, "b"), ("pages", 1, "c"))
     assert [answer.cost for answer in answers] == [0, 15, 3]
+    assert [answer.used for answer in answers] == [95, 105, 106]
 
     credits.give(
         account=account, feature="pages", units=4, source="gift", source_key="x", reason="test", now=NOON
@@ -167,6 +174,19 @@ def test_where_the_allowance_ends_inside_a_batch_credits_and_then_money_go_on(
         ["credits", "paid"],
     ]
     assert isinstance(answers[2], metering.BudgetReached)
+    assert_books_agree(account)
+
+
+def test_without_a_limit_a_batch_has_none_either(account: Account, send: Send) -> None:
+    subscribe(account, "boundless", anchor=NOON)
+    send(("tokens", 1, "first"))
+
+    answers = send(("tokens", 10**9, "a"), ("tokens", 10**9, "b"))
+
+    assert [(answer.used, answer.limit, answer.cost) for answer in answers] == [
+        (10**9 + 1, None, 0),
+        (2 * 10**9 + 1, None, 0),
+    ]
     assert_books_agree(account)
 
 

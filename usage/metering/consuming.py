@@ -54,14 +54,14 @@ def consume(
     InvalidUnits, InvalidKey, IdempotencyConflict; CheckFailed when the answer could not be established: nothing may
     be let through then, and asking again with the same key is safe.
     """
-    _check(units, idempotency_key)
+    check(units, idempotency_key)
     try:
         plan_list = catalog.current()
         known = plan_list.features.get(feature)
         if known is None or known.kind not in ("allowance", "metered"):
             raise UnknownFeature(f"The price list has nothing countable called {feature!r}.")
         if user is not None:
-            _check_role(account, user, feature)
+            check_role(account, user, feature)
         attempt = _attempt_until_clear(
             account,
             Ask(
@@ -83,7 +83,8 @@ def consume(
     return _receipt(attempt, account=account, feature=feature, units=units)
 
 
-def _check(units: int, idempotency_key: str) -> None:
+def check(units: int, idempotency_key: str) -> None:
+    """Raises InvalidUnits, InvalidKey."""
     # bool is an int to Python; True documents are nobody's intention.
     if type(units) is not int or not 1 <= units <= MOST_UNITS:
         raise InvalidUnits(f"Units must be a whole number from 1 to {MOST_UNITS:,}.")
@@ -95,7 +96,8 @@ def _check(units: int, idempotency_key: str) -> None:
         raise InvalidKey("An idempotency key must be 1 to 200 characters. Send one that names this act.")
 
 
-def _check_role(account: Account, user: User, feature: str) -> None:
+def check_role(account: Account, user: User, feature: str) -> None:
+    """Guests look and do not use. Raises FeatureNotIncluded (reason `role`)."""
     member = Member.objects.filter(account=account, user=user).first()
     if member is None or not member.may_use:
         raise FeatureNotIncluded(

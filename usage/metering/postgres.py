@@ -8,6 +8,10 @@ https://www.postgresql.org/docs/current/wal-async-commit.html
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
 from django.conf import settings
 from django.db import connection
 
@@ -18,6 +22,32 @@ _CALL = (
     " credited, billed, cost, needs_barrier"
     " FROM usage_consume(%s::uuid, %s, %s::bigint, %s, %s, %s, %s, %s::bigint, %s::bigint, %s)"
 )
+
+_CALL_BATCH = (
+    "SELECT outcome, seen_at, record_ids, used_before, reserved, limit_units, free, unit_amount, period_start,"
+    " period_end, needs_barrier FROM usage_consume_batch(%s::uuid, %s::varchar[], %s::int[], %s::bigint[],"
+    " %s::varchar[], %s, %s, %s::varchar[], %s::bigint, %s::bigint, %s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a batch came to for one feature: `granted`, or `asks` when it takes more than one look.
+
+    `free` units of the allowance were left before the batch; what the lines need beyond is paid for.
+    """
+
+    outcome: str
+    seen_at: datetime
+    record_ids: list[int]
+    used_before: int
+    reserved: int
+    limit: int | None
+    free: int
+    unit_amount: int | None
+    period_start: datetime
+    period_end: datetime
+    needs_barrier: bool
 
 
 def attempt(ask: Ask) -> Attempt:
@@ -37,6 +67,39 @@ def attempt(ask: Ask) -> Attempt:
     with connection.cursor() as cursor:
         cursor.execute(_CALL, parameters)
         return Attempt(*cursor.fetchone())
+
+
+def attempt_batch(
+    *,
+    account_id: uuid.UUID,
+    features: list[str],
+    which: list[int],
+    units: list[int],
+    keys: list[str],
+    now: datetime,
+    catalog: str,
+    meter_events: list[str | None],
+    user_id: int | None,
+    api_key_id: int | None,
+) -> list[Counted]:
+    """Try many acts at once; line n is `units[n]` of `features[which[n] - 1]` under `keys[n]`. One answer a feature,
+    in their order; or a single one that says `asks`, and nothing was counted."""
+    parameters = (
+        account_id,
+        features,
+        which,
+        units,
+        keys,
+        now,
+        catalog,
+        meter_events,
+        user_id,
+        api_key_id,
+        early_lock_release(),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_CALL_BATCH, parameters)
+        return [Counted(*row) for row in cursor.fetchall()]
 
 
 def early_lock_release() -> str:

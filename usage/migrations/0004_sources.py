@@ -207,6 +207,131 @@ END
 $function$
 """
 
+# Many acts of one account in one round trip, when every one of them is new and nobody else needs to be asked: the lines
+# name their feature by its place in p_features, which is sorted. One row comes back for each feature, and nothing is
+# counted unless all of them say `granted`.
+CREATE_BATCH = """
+CREATE FUNCTION usage_consume_batch(
+    p_account uuid, p_features varchar[], p_which int[], p_units bigint[], p_keys varchar[], p_now timestamptz,
+    p_catalog varchar, p_meter_events varchar[], p_user bigint, p_api_key bigint, p_early_lock_release varchar
+)
+RETURNS TABLE (
+    outcome varchar, seen_at timestamptz, record_ids bigint[], used_before bigint, reserved bigint, limit_units bigint,
+    free bigint, unit_amount bigint, period_start timestamptz, period_end timestamptz, needs_barrier boolean
+)
+LANGUAGE plpgsql AS $function$
+#variable_conflict use_column
+DECLARE
+    v_seen_at timestamptz;
+    v_version bigint;
+    v_needs_barrier boolean := p_early_lock_release = 'on';
+    v_counters usage_usagecounter[];
+    v_counter usage_usagecounter;
+    v_units bigint;
+    v_free bigint;
+    v_ids bigint[];
+    v_lock bigint;
+BEGIN
+    FOR place IN 1 .. array_length(p_features, 1) LOOP
+        v_lock := hashtextextended(p_account::text || ':' || p_features[place], 0);
+        IF NOT pg_try_advisory_xact_lock(v_lock) THEN
+            v_needs_barrier := p_early_lock_release IN ('on', 'auto');
+            PERFORM pg_advisory_xact_lock(v_lock);
+        END IF;
+    END LOOP;
+    SELECT COALESCE(k.clock_now, p_now), COALESCE(k.access_version, 0) INTO v_seen_at, v_version
+    FROM (SELECT) AS nothing LEFT JOIN billing_customer k ON k.account_id = p_account;
+
+    IF EXISTS (
+        SELECT FROM unnest(p_keys) AS key JOIN usage_usagerecord r
+            ON r.account_id = p_account AND r.idempotency_key = key
+    ) THEN
+        RETURN QUERY SELECT 'asks'::varchar, v_seen_at, NULL::bigint[], 0::bigint, 0::bigint, 0::bigint, 0::bigint,
+            0::bigint, NULL::timestamptz, NULL::timestamptz, true;
+        RETURN;
+    END IF;
+
+    FOR place IN 1 .. array_length(p_features, 1) LOOP
+        SELECT w.* INTO v_counter FROM usage_usagecounter w
+        WHERE w.account_id = p_account AND w.feature = p_features[place]
+            AND w.period_start <= v_seen_at AND w.period_start > v_seen_at - interval '40 days'
+            AND v_seen_at < w.period_end AND v_seen_at < w.valid_until AND w.stamp = p_catalog || ':' || v_version
+        ORDER BY w.period_start DESC LIMIT 1 FOR UPDATE;
+        v_units := (SELECT sum(units) FROM unnest(p_which, p_units) AS line (which, units) WHERE which = place);
+        v_free := v_counter.limit_units - v_counter.used + v_counter.credited + v_counter.billed - v_counter.reserved;
+        IF v_counter.id IS NULL
+            OR (v_counter.counts_members AND p_user IS NOT NULL)
+            OR (v_units > v_free AND (
+                v_counter.asks_first
+                OR v_counter.billed + v_counter.paid_reserved + v_units - GREATEST(v_free, 0) > v_counter.paid_limit
+            ))
+        THEN
+            RETURN QUERY SELECT 'asks'::varchar, v_seen_at, NULL::bigint[], 0::bigint, 0::bigint, 0::bigint, 0::bigint,
+                0::bigint, NULL::timestamptz, NULL::timestamptz, false;
+            RETURN;
+        END IF;
+        v_counters[place] := v_counter;
+    END LOOP;
+
+    IF v_needs_barrier THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+    FOR place IN 1 .. array_length(p_features, 1) LOOP
+        v_counter := v_counters[place];
+        v_units := (SELECT sum(units) FROM unnest(p_which, p_units) AS line (which, units) WHERE which = place);
+        v_free := CASE WHEN v_counter.limit_units IS NULL THEN v_units ELSE GREATEST(
+            v_counter.limit_units - v_counter.used + v_counter.credited + v_counter.billed - v_counter.reserved, 0
+        ) END;
+        UPDATE usage_usagecounter c
+        SET used = c.used + v_units, billed = c.billed + GREATEST(v_units - v_free, 0)
+        WHERE c.id = v_counter.id;
+
+        WITH lines AS (
+            SELECT units, key, sum(units) OVER (ORDER BY number) AS total, number
+            FROM unnest(p_which, p_units, p_keys) WITH ORDINALITY AS line (which, units, key, number)
+            WHERE which = place
+        ), recorded AS (
+            INSERT INTO usage_usagerecord (
+                account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
+                period_start, recorded_at, user_id, api_key_id
+            )
+            SELECT p_account, p_features[place], lines.units, 0, paid.units, paid.units * COALESCE(v_counter.unit_amount, 0),
+                v_counter.used + total, v_counter.limit_units + v_counter.credited + v_counter.paid_limit, key,
+                v_counter.period_start, v_seen_at, p_user, p_api_key
+            FROM lines
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN v_free < total THEN LEAST(lines.units, total - v_free) ELSE 0 END AS units
+            ) paid
+            ORDER BY number
+            RETURNING id, used_after, billed
+        ), owed AS (
+            INSERT INTO usage_meterevent (
+                record_id, account_id, event_name, identifier, units, occurred_at, state, attempts, next_attempt_at,
+                last_error
+            )
+            SELECT id, p_account, p_meter_events[place], p_account || '-' || id, billed, v_seen_at, 'waiting', 0,
+                '1970-01-01 00:00:00+00', ''
+            FROM recorded WHERE billed > 0 AND p_meter_events[place] IS NOT NULL
+        )
+        SELECT array_agg(id ORDER BY used_after) INTO v_ids FROM recorded;
+
+        INSERT INTO usage_usageday AS d (account_id, feature, day, user_id, api_key_id, units)
+        VALUES (
+            p_account, p_features[place], (v_seen_at AT TIME ZONE 'UTC')::date, COALESCE(p_user, 0),
+            COALESCE(p_api_key, 0), v_units
+        )
+        ON CONFLICT (account_id, feature, day, user_id, api_key_id) DO UPDATE SET units = d.units + v_units;
+
+        RETURN QUERY SELECT 'granted'::varchar, v_seen_at, v_ids, v_counter.used,
+            v_counter.reserved + v_counter.paid_reserved,
+            v_counter.limit_units + v_counter.credited + v_counter.paid_limit,
+            v_free, v_counter.unit_amount,
+            v_counter.period_start, v_counter.period_end, v_needs_barrier;
+    END LOOP;
+END
+$function$
+"""
+
 # As usage.periods counts months: from the anchor's day and time of day in UTC, clamped to short months.
 CREATE_MONTH = """
 CREATE FUNCTION usage_month(p_anchor timestamptz, p_now timestamptz, OUT starts_at timestamptz, OUT ends_at timestamptz)
@@ -228,6 +353,7 @@ $function$
 
 DROP = "DROP FUNCTION usage_consume"
 DROP_MONTH = "DROP FUNCTION usage_month"
+DROP_BATCH = "DROP FUNCTION usage_consume_batch"
 
 
 def carry_over(apps, schema_editor):
@@ -240,10 +366,12 @@ def create(apps, schema_editor):
         schema_editor.execute(DROP)
         schema_editor.execute(CREATE_MONTH)
         schema_editor.execute(CREATE)
+        schema_editor.execute(CREATE_BATCH)
 
 
 def restore(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(DROP_BATCH)
         schema_editor.execute(DROP)
         schema_editor.execute(DROP_MONTH)
         schema_editor.execute(import_module("usage.migrations.0003_consume_function").CREATE)
