@@ -14,8 +14,13 @@ def now(account: Account) -> datetime:
     A frozen test clock stands still between two advances, and so does everything that belongs to its customer:
     https://docs.stripe.com/billing/testing/test-clocks
     """
+    return at(account, now=wall())
+
+
+def at(account: Account, *, now: datetime) -> datetime:
+    """What time it is for the account when it is `now` for everybody."""
     shown = Customer.objects.filter(account=account).values_list("clock_now", flat=True).first()
-    return shown or wall()
+    return shown or now
 
 
 def wall() -> datetime:

@@ -6,6 +6,7 @@ fast way, which counts whatever needs nobody else to be asked.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -56,18 +57,42 @@ def _draw(ask: Ask) -> Attempt:
         _count_for_member(ask, counter, seen_at=seen_at)
 
     free = counter.allowance_left
-    beyond = 0 if free is None else max(ask.units - free, 0)
-    if not beyond:
+    more = 0 if free is None else max(ask.units - free, 0)
+    if not more:
         return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=0, cost=0)
     if not counter.asks_first:
-        if counter.paid_left is not None and beyond > counter.paid_left:
+        if counter.paid_left is not None and more > counter.paid_left:
             raise NotEnough(ledger.numbers("exhausted", counter, seen_at=seen_at))
-        cost = beyond * (counter.unit_amount or 0)
-        return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=beyond, cost=cost)
-    return _draw_beyond(ask, counter, beyond, seen_at=seen_at)
+        cost = more * (counter.unit_amount or 0)
+        return ledger.write(ask, counter, seen_at=seen_at, credited=0, billed=more, cost=cost)
+    return _draw_beyond(ask, counter, more, seen_at=seen_at)
 
 
-def _draw_beyond(ask: Ask, counter: UsageCounter, beyond: int, *, seen_at: datetime) -> Attempt:
+def _draw_beyond(ask: Ask, counter: UsageCounter, units: int, *, seen_at: datetime) -> Attempt:
+    found = beyond(ask, counter, units, seen_at=seen_at)
+    attempt = ledger.write(
+        ask, counter, seen_at=seen_at, credited=found.credited, billed=found.billed, cost=found.cost
+    )
+    take_credits(ask, found.credited, seen_at=seen_at, record_id=attempt.record_id)
+    if found.credited == found.credits_left:
+        counter.asks_first = terms.must_ask(found.rights, ask.feature, paid_limit=counter.paid_limit)
+        counter.save(update_fields=["asks_first"])
+    return attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Where units beyond the allowance come from: so many from credits, so many paid at `cost` minor units."""
+
+    rights: Entitlements
+    credits_left: int
+    credited: int
+    billed: int
+    cost: int
+
+
+def beyond(ask: Ask, counter: UsageCounter, units: int, *, seen_at: datetime) -> Beyond:
+    """Look where `units` beyond the allowance may come from; what is forgiven is given. Raises NotEnough."""
     account = Account.objects.get(pk=ask.account_id)
     rights = entitlements.of(account, now=seen_at)
     allowance = rights.allowance(ask.feature)
@@ -76,20 +101,19 @@ def _draw_beyond(ask: Ask, counter: UsageCounter, beyond: int, *, seen_at: datet
         forgiving.give(account, allowance, counter=counter, now=seen_at)
 
     credits_left = credits.left(account, ask.feature, now=seen_at)
-    credited = min(beyond, credits_left)
-    billed = beyond - credited
+    credited = min(units, credits_left)
+    billed = units - credited
     cost = charge(ask, rights, counter, billed, seen_at=seen_at) if billed else 0
-    attempt = ledger.write(ask, counter, seen_at=seen_at, credited=credited, billed=billed, cost=cost)
-    if credited:
-        taken = credits.take(
-            account=account, feature=ask.feature, units=credited, now=seen_at, record_id=attempt.record_id
-        )
-        if taken != credited:
-            raise IntegrityError("Credits went elsewhere between looking and drawing.")
-    if credited == credits_left:
-        counter.asks_first = terms.must_ask(rights, ask.feature, paid_limit=counter.paid_limit)
-        counter.save(update_fields=["asks_first"])
-    return attempt
+    return Beyond(rights, credits_left, credited, billed, cost)
+
+
+def take_credits(ask: Ask, units: int, *, seen_at: datetime, **owner: int | None) -> None:
+    """Draw the credits that `beyond` saw, for the act or the reservation that `owner` names."""
+    if not units:
+        return
+    taken = credits.take(account=ask.account_id, feature=ask.feature, units=units, now=seen_at, **owner)
+    if taken != units:
+        raise IntegrityError("Credits went elsewhere between looking and drawing.")
 
 
 def charge(ask: Ask, rights: Entitlements, counter: UsageCounter, billed: int, *, seen_at: datetime) -> int:

@@ -9,13 +9,13 @@ from datetime import datetime
 
 from django.db import Error, transaction
 
-from accounts.models import Account, Member, User
-from billing import catalog, entitlements, money, seats
+from accounts.models import Account, User
+from billing import catalog, clock, entitlements, money, seats
 from billing.catalog import Feature
 from billing.entitlements import Entitlements
-from billing.models import Customer
 from billing.pricing import MEMBERS
 from usage.metering import windows
+from usage.metering.consuming import check_role
 from usage.metering.refusals import CheckFailed, FeatureNotIncluded, Refused, UnknownFeature
 from usage.models import Gauge, Slot
 
@@ -61,7 +61,7 @@ def state(account: Account, feature: str, now: datetime) -> Standing:
     """
     with or_check_failed():
         known = known_limit(feature)
-        rights = entitlements.of(account, now=_account_time(account, now))
+        rights = entitlements.of(account, now=clock.at(account, now=now))
         if feature == MEMBERS:
             return _members(account, rights, now=now)
         gauge = Gauge.objects.filter(account=account, feature=feature).first()
@@ -89,7 +89,7 @@ def locked(*, account: Account, feature: str, now: datetime, user: User | None =
             Gauge.objects.get_or_create(account=account, feature=feature, defaults={"changed_at": now})
             gauge = Gauge.objects.select_for_update().get(account=account, feature=feature)
             # After the lock, so that the limit is the one in force when it is our turn.
-            rights = entitlements.of(account, now=_account_time(account, now))
+            rights = entitlements.of(account, now=clock.at(account, now=now))
             yield Held(gauge, known, rights, now)
 
 
@@ -187,26 +187,7 @@ def known_limit(feature: str) -> Feature:
     return known
 
 
-def _account_time(account: Account, now: datetime) -> datetime:
-    return Customer.objects.filter(account=account).values_list("clock_now", flat=True).first() or now
-
-
 def _members(account: Account, rights: Entitlements, *, now: datetime) -> Standing:
     """People are counted where they join; here their number is only told."""
     sold = seats.sold(account)
     return Standing(MEMBERS, seats.taken(account, now=now), rights.limit(MEMBERS) if sold is None else sold)
-
-
-def check_role(account: Account, user: User, feature: str) -> None:
-    """Guests look. Raises FeatureNotIncluded (`role`)."""
-    member = Member.objects.filter(account=account, user=user).first()
-    if member is None or not member.may_use:
-        raise FeatureNotIncluded(
-            f"Guests of {account.name} can look but not use. Ask an owner or admin for the role of a member.",
-            feature=feature,
-            reason="role",
-            used=0,
-            limit=0,
-            comes_back_at=None,
-            upgrade_url=windows.upgrade_url(),
-        )

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from accounts.models import Account, User
+from usage.metering.consuming import check_role
 from usage.metering.refusals import InvalidKey
 from usage.models import Slot
 from usage.models.standing import SlotQuerySet
 from usage.standing.gauges import check_key
-from usage.standing.limits import LimitReached, check_role, known_limit, locked, or_check_failed
+from usage.standing.limits import LimitReached, known_limit, locked, or_check_failed
 
 __all__ = ["InvalidTtl", "LimitReached", "Slot", "SlotLost", "beat", "give_back", "running", "take"]
 
