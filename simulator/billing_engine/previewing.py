@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.billing_engine import invoicing, items, renewing, scheduling, subscribing, updating
+from simulator.billing_engine import following, invoicing, items, renewing, subscribing, updating
 from simulator.billing_engine import terms as terms_of
+from simulator.billing_engine.terms import Terms
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import customers, subscriptions
@@ -92,16 +93,15 @@ def _of_schedule(sim: "Simulator", name: str) -> Obj:
         raise no_such("subscription_schedule", name, param="schedule", status=400)
     end = min(item["current_period_end"] for item in subscription["items"]["data"])
     phase = next((one for one in schedule["phases"] if one["start_date"] == end), None)
-    return renewing.preview_next(sim, scheduling.as_phase_says(sim, subscription, phase, end))
+    after = following.as_phase_says(sim, subscription, phase, end)
+    return renewing.preview_next(sim, after, added=following.extra_lines(sim, subscription, phase))
 
 
 def _of_newcomer(sim: "Simulator", customer: Obj, details: Params, *, taxed: bool) -> Obj:
     wanted = items.read(sim, details)
     now = sim.clock.now(customer)
     trial = terms_of.trial_end(details, now)
-    terms = subscribing.Terms(
-        wanted=wanted, trial_end=trial, behavior="default_incomplete", automatic_tax=taxed
-    )
+    terms = Terms(wanted=wanted, trial_end=trial, behavior="default_incomplete", automatic_tax=taxed)
     subscription, found_lines = subscribing.imagine(sim, customer, terms)
     invoice = invoicing.draft(
         sim,

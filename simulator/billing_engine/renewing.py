@@ -135,12 +135,13 @@ def upcoming(sim: "Simulator", subscription: Obj) -> Obj:
     return events.emit(sim, "invoice.upcoming", invoice)
 
 
-def preview_next(sim: "Simulator", subscription: Obj) -> Obj:
-    """The next renewal's invoice as it looks today; nothing is kept."""
+def preview_next(sim: "Simulator", subscription: Obj, *, added: list[Obj] | None = None) -> Obj:
+    """The next renewal's invoice as it looks today, with drafts of invoice items `added`; nothing is kept."""
     customer = sim.store.get("customer", subscription["customer"]) or {}
     end = _next_end(subscription)
     over = [item for item in subscription["items"]["data"] if item["current_period_end"] == end]
     found = cycle_lines(sim, subscription, over) if subscription["status"] != "canceled" else []
+    found = [invoicing.item_line(sim, one) for one in added or []] + found
     invoice = invoicing.draft(
         sim,
         customer=customer,

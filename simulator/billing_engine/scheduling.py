@@ -2,10 +2,10 @@
 (docs.stripe.com/billing/subscriptions/subscription-schedules).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simulator import agenda, events
-from simulator.billing_engine import canceling, discounts, items, periods, phases, subscribing, updating
+from simulator.billing_engine import canceling, following, periods, phases, subscribing
 from simulator.errors import invalid
 from simulator.params import Params
 from simulator.shapes import Obj, new
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 LIVE = ("not_started", "active")
+_SETTINGS = ("billing_cycle_anchor", "collection_method", "default_payment_method", "description")
 EXPIRY_NOTICE = 7 * periods.DAY
 
 
@@ -48,13 +49,21 @@ def adopt(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
         start,
         subscribing.period_end(subscription),
         [
-            phases.entry(one["price"], one["quantity"], one["metadata"])
+            phases.entry(one["price"], one["quantity"], one["metadata"], one["tax_rates"])
             for one in subscription["items"]["data"]
         ],
         subscription["currency"],
     )
     if subscription["trial_end"] and subscription["status"] == "trialing":
         phase["trial_end"] = subscription["trial_end"]
+    phase |= {
+        "default_tax_rates": subscription["default_tax_rates"],
+        "discounts": [
+            {"coupon": None, "discount": name, "promotion_code": None} for name in subscription["discounts"]
+        ],
+        "metadata": dict(subscription["metadata"]),
+    }
+    _take_over(schedule["default_settings"], subscription)
     schedule |= {
         "phases": [phase],
         "status": "active",
@@ -67,12 +76,22 @@ def adopt(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
     return events.created(sim, schedule)
 
 
+def _take_over(settings: Obj, subscription: Obj) -> None:
+    """What phases say nothing about stays as the subscription has it."""
+    settings |= {
+        key: subscription[key] for key in ("collection_method", "default_payment_method", "description")
+    }
+    settings["automatic_tax"] = phases.tax(subscription["automatic_tax"]["enabled"])
+    settings["invoice_settings"]["days_until_due"] = subscription["days_until_due"]
+
+
 def rewrite(sim: "Simulator", schedule: Obj, params: Params) -> Obj:
     """Other phases; the running one keeps its start, and what it changes holds at once."""
     need_live(schedule)
     with events.change(sim, schedule, "subscription_schedule.updated"):
         if "end_behavior" in params:
             schedule["end_behavior"] = _end_behavior(params)
+        _fill_settings(schedule["default_settings"], params.inner("default_settings"))
         schedule["metadata"] = params.metadata(schedule["metadata"])
         if "phases" in params:
             schedule["phases"] = phases.read(sim, params, schedule["phases"][0]["start_date"])
@@ -82,7 +101,9 @@ def rewrite(sim: "Simulator", schedule: Obj, params: Params) -> Obj:
                 _show_current(schedule, at)
     subscription = sim.store.get("subscription", schedule["subscription"])
     if "phases" in params and subscription is not None:
-        _follow(sim, schedule, subscription, schedule["phases"][at], params.text("proration_behavior"))
+        following.follow(
+            sim, schedule, subscription, schedule["phases"][at], prorations=params.text("proration_behavior")
+        )
     return schedule
 
 
@@ -90,28 +111,14 @@ def enter(sim: "Simulator", schedule: Obj, at: int) -> None:
     """A phase begins: the first makes the subscription, a later one changes it."""
     phase = schedule["phases"][at]
     subscription = sim.store.get("subscription", schedule["subscription"])
-    customer = sim.store.get("customer", schedule["customer"]) or {}
+    is_first = subscription is None
     if subscription is None:
-        wanted = [_wanted(sim, one) for one in phase["items"]]
-        card = schedule["default_settings"]["default_payment_method"]
-        has_default = customer["invoice_settings"]["default_payment_method"] is not None
-        terms = subscribing.Terms(
-            wanted=wanted,
-            trial_end=phase["trial_end"],
-            behavior="allow_incomplete" if card or has_default else "default_incomplete",
-            off_session=True,
-            metadata=dict(phase["metadata"]),
-            collection_method=phase["collection_method"] or "charge_automatically",
-            days_until_due=(phase["invoice_settings"] or {}).get("days_until_due"),
-            discounts=_discounts(sim, schedule, phase),
-            default_payment_method=card,
-            schedule=schedule["id"],
-        )
-        subscription = subscribing.begin(sim, customer, terms)
+        subscription = following.begin(sim, schedule, phase)
     with events.change(sim, schedule, "subscription_schedule.updated"):
         schedule |= {"status": "active", "subscription": subscription["id"]}
         _show_current(schedule, at)
-    _follow(sim, schedule, subscription, phase, phase["proration_behavior"])
+    if not is_first:
+        following.follow(sim, schedule, subscription, phase, begins=True)
 
 
 def release(sim: "Simulator", schedule: Obj) -> Obj:
@@ -154,29 +161,6 @@ def need_live(schedule: Obj) -> None:
         )
 
 
-def as_phase_says(sim: "Simulator", subscription: Obj, phase: Obj | None, at: int) -> Obj:
-    """A copy of the subscription as a phase that begins at `at` will leave it; usage until then stays billed."""
-    from simulator.billing_engine import lines, usage
-
-    if phase is None:
-        return subscription
-    ended = [
-        item
-        for item in subscription["items"]["data"]
-        if usage.is_metered(lines.price_of(sim, item))
-        and item["price"] not in {entry["price"] for entry in phase["items"]}
-    ]
-    known = {item["price"]: item for item in subscription["items"]["data"]}
-    follows = []
-    for entry in phase["items"]:
-        made = items.make(sim, subscription, _wanted(sim, entry), start=at, end=at)
-        follows.append(
-            {**known[entry["price"]], "quantity": made["quantity"]} if entry["price"] in known else made
-        )
-    listed = {**subscription["items"], "data": [*ended, *follows]}
-    return {**subscription, "items": listed}
-
-
 def _frame(sim: "Simulator", customer: Obj, params: Params) -> Obj:
     now = sim.clock.now(customer)
     schedule = new(
@@ -190,64 +174,23 @@ def _frame(sim: "Simulator", customer: Obj, params: Params) -> Obj:
     )
     schedule["_"] = {}
     settings = schedule["default_settings"]
-    settings |= {"collection_method": "charge_automatically"}
+    settings |= {"collection_method": "charge_automatically", "automatic_tax": phases.tax(False)}
     settings["invoice_settings"]["issuer"] = {"type": "self"}
-    given = params.inner("default_settings")
-    settings |= {
-        key: given.text(key) for key in ("collection_method", "default_payment_method") if key in given
-    }
+    _fill_settings(settings, params.inner("default_settings"))
     return schedule
+
+
+def _fill_settings(settings: Obj, given: Params) -> None:
+    settings |= {key: given.text(key) for key in _SETTINGS if key in given}
+    if "automatic_tax" in given:
+        settings["automatic_tax"] = phases.tax(given.inner("automatic_tax").flag("enabled"))
+    days = given.inner("invoice_settings").integer("days_until_due")
+    if days is not None:
+        settings["invoice_settings"]["days_until_due"] = days
 
 
 def _end_behavior(params: Params) -> str:
     return params.choice("end_behavior", ("release", "cancel"), "release")
-
-
-def _wanted(sim: "Simulator", entry: Obj, item: str | None = None) -> items.Wanted:
-    from simulator.billing_engine import usage
-    from simulator.resources import prices
-
-    price = prices.need(sim, entry["price"])
-    quantity = None if usage.is_metered(price) else entry["quantity"]
-    return items.Wanted(price, quantity, item, False, entry["metadata"] or None)
-
-
-def _follow(sim: "Simulator", schedule: Obj, subscription: Obj, phase: Obj, prorations: str | None) -> None:
-    """Makes the subscription what the phase says, as an update of it would."""
-    before = {one["price"]: one for one in subscription["items"]["data"]}
-    spare = [one for one in before.values() if one["price"] not in {e["price"] for e in phase["items"]}]
-    values: list[dict[str, str]] = []
-    for entry in phase["items"]:
-        old = before.get(entry["price"]) or (spare.pop(0) if spare else None)
-        wanted = _wanted(sim, entry)
-        value = {"price": entry["price"]} | ({"id": old["id"]} if old else {})
-        values.append(value | ({"quantity": str(wanted.quantity)} if wanted.quantity is not None else {}))
-    values += [{"id": old["id"], "deleted": "true"} for old in spare]
-    now = sim.clock.now(subscription)
-    is_boundary = all(one["current_period_end"] <= now for one in before.values())
-    behavior = "none" if is_boundary else prorations or phase["proration_behavior"]
-    asked: dict[str, Any] = {"proration_behavior": behavior}
-    if [(one["price"], one["quantity"]) for one in before.values()] != [
-        (one["price"], one["quantity"]) for one in phase["items"]
-    ]:
-        asked["items"] = values
-        if phase["billing_cycle_anchor"] == "phase_start":
-            asked["billing_cycle_anchor"] = "now"
-    if phase["metadata"]:
-        asked["metadata"] = dict(phase["metadata"])
-    if phase["discounts"] and not subscription["discounts"]:
-        asked["discounts"] = [{k: v for k, v in one.items() if v} for one in phase["discounts"]]
-    if len(asked) > 1:
-        updating.update(sim, subscription, Params(asked))
-
-
-def _discounts(sim: "Simulator", schedule: Obj, phase: Obj) -> list[str]:
-    return [
-        discounts.redeem(
-            sim, coupon=one["coupon"], promotion_code=one["promotion_code"], customer=schedule["customer"]
-        )["id"]
-        for one in phase["discounts"]
-    ]
 
 
 def _show_current(schedule: Obj, at: int) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from simulator import cards, events
 from simulator.billing_engine import discounts, items, payments, periods, subscribing
+from simulator.billing_engine.terms import Terms
 from simulator.errors import invalid
 from simulator.hosted.outcome import Outcome
 from simulator.params import Params
@@ -70,7 +71,7 @@ def subscribe(
     subscription = subscribing.begin(
         sim,
         customer,
-        subscribing.Terms(
+        Terms(
             wanted=wanted,
             trial_end=trial_end,
             default_payment_method=method["id"] if method else None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events, lists, view
 from simulator.billing_engine import basket, discounts, items, money, periods, subscribing, taxing
+from simulator.billing_engine.terms import Terms
 from simulator.errors import invalid, no_such
 from simulator.params import Params
 from simulator.resources import customers, prices
@@ -107,7 +108,7 @@ def accept(sim: "Simulator", request: Request, name: str) -> Obj:
     subscription = subscribing.begin(
         sim,
         customer,
-        subscribing.Terms(
+        Terms(
             wanted=bought,
             trial_end=now + days * periods.DAY if days else None,
             behavior="default_incomplete"

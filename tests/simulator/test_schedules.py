@@ -182,3 +182,125 @@ def test_a_subscription_that_ends_unpaid_aborts_its_schedule(shop: Shop) -> None
     assert shop.v1.subscription_schedules.retrieve(schedule.id).status == "canceled"
     assert "subscription_schedule.aborted" in shop.happened()
     assert "subscription_schedule.canceled" not in shop.happened()
+
+
+def scheduled(shop: Shop, customer: str, *phases: Any, **more: Any) -> stripe.SubscriptionSchedule:
+    given: Any = {"customer": customer, "start_date": "now", "phases": list(phases), **more}
+    return shop.v1.subscription_schedules.create(given)
+
+
+def one_time(shop: Shop, amount: int) -> str:
+    product = shop.v1.products.create({"name": "Set-up"}).id
+    return shop.v1.prices.create({"product": product, "currency": "usd", "unit_amount": amount}).id
+
+
+def test_what_a_phase_adds_is_charged_once_as_it_begins(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    schedule = scheduled(
+        shop,
+        customer,
+        phase(shop.price(1000), add_invoice_items=[{"price": one_time(shop, 500)}]),
+        phase(shop.price(2000), months=2, add_invoice_items=[{"price": one_time(shop, 70), "quantity": 2}]),
+    )
+    assert schedule.phases[1].add_invoice_items[0].quantity == 2
+
+    shop.advance(days=10)
+    seen = shop.v1.invoices.create_preview({"schedule": schedule.id})
+    shop.advance(to=at(2026, 2, 28, 14))
+    shop.advance(to=at(2026, 3, 31, 14))
+
+    assert prices_paid(shop, customer) == [1500, 2140, 2000]
+    assert seen.total == 2140
+
+
+def test_each_phase_has_its_own_taxes_and_what_it_leaves_open_is_as_agreed_for_all(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    high = shop.v1.tax_rates.create({"display_name": "High", "percentage": 20, "inclusive": False}).id
+    low = shop.v1.tax_rates.create({"display_name": "Low", "percentage": 5, "inclusive": False}).id
+    price = shop.price(1000)
+    reduced = phase(price)
+    reduced["items"][0]["tax_rates"] = [low]
+    scheduled(
+        shop,
+        customer,
+        phase(price, default_tax_rates=[high]),
+        reduced,
+        phase(price, automatic_tax={"enabled": True}),
+        default_settings={"description": "Three months"},
+    )
+
+    for days in (29, 31, 30):
+        shop.advance(days=days)
+
+    assert prices_paid(shop, customer)[:3] == [1200, 1050, 1100]
+    assert shop.invoices(customer)[0].description == "Three months"
+
+
+def test_a_phase_may_be_a_trial(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    price = shop.price(1000)
+    schedule = scheduled(shop, customer, phase(price, trial=True), phase(price))
+    assert shop.subscription(str(schedule.subscription)).status == "trialing"
+
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    assert shop.subscription(str(schedule.subscription)).status == "active"
+    assert prices_paid(shop, customer) == [0, 1000]
+
+
+def test_a_phase_may_start_the_billing_cycle_anew(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    begins = NEW_YEAR + 10 * DAY
+    schedule = scheduled(
+        shop,
+        customer,
+        {"items": [{"price": shop.price(2800)}], "end_date": begins},
+        phase(shop.price(5600), billing_cycle_anchor="phase_start", proration_behavior="none"),
+    )
+
+    shop.advance(days=11)
+
+    assert shop.subscription(str(schedule.subscription)).billing_cycle_anchor == begins
+    assert prices_paid(shop, customer) == [2800, 5600]
+
+
+def test_a_schedule_taken_from_a_subscription_leaves_everything_as_it_was(shop: Shop) -> None:
+    customer = shop.customer()
+    rate = shop.v1.tax_rates.create({"display_name": "VAT", "percentage": 20, "inclusive": False}).id
+    coupon = shop.v1.coupons.create({"percent_off": 50, "duration": "forever"}).id
+    price = shop.price(1000)
+    subscription = shop.subscribe(
+        price,
+        customer=customer,
+        collection_method="send_invoice",
+        days_until_due=14,
+        default_tax_rates=[rate],
+        discounts=[{"coupon": coupon}],
+        metadata={"deal": "big"},
+        description="As agreed",
+    )
+    schedule = shop.v1.subscription_schedules.create({"from_subscription": subscription.id})
+    running = schedule.phases[0]
+    assert [one.id for one in running.default_tax_rates or []] == [rate]
+
+    now = {"items": [{"price": price, "quantity": 1}], "start_date": running.start_date}
+    given: Any = {"phases": [now | {"end_date": running.end_date}, phase(price, months=2)]}
+    shop.v1.subscription_schedules.update(schedule.id, given)
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    after = shop.subscription(subscription.id)
+    assert (after.collection_method, after.days_until_due, after.description) == (
+        "send_invoice",
+        14,
+        "As agreed",
+    )
+    assert [invoice.total for invoice in shop.invoices(customer)] == [600, 600]
+
+
+def test_a_schedule_may_run_in_another_currency(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    price = shop.price(1000, currency_options={"eur": {"unit_amount": 900}})
+
+    scheduled(shop, customer, phase(price, currency="eur"))
+
+    assert [(one.currency, one.amount_paid) for one in shop.invoices(customer)] == [("eur", 900)]

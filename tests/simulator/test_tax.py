@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -87,3 +89,69 @@ def test_a_tax_rate_is_renamed_and_put_away_but_never_changes_what_it_takes(shop
     with pytest.raises(stripe.InvalidRequestError, match="between 0 and 100"):
         shop.v1.tax_rates.create({"display_name": "Loot", "percentage": 120, "inclusive": False})
     assert shop.happened().count("tax_rate.updated") == 1
+
+
+def rate(shop: Shop, percentage: float, *, inclusive: bool = False) -> str:
+    name = f"VAT {percentage}"
+    return shop.v1.tax_rates.create(
+        {"display_name": name, "percentage": percentage, "inclusive": inclusive}
+    ).id
+
+
+def test_one_item_may_have_another_tax_than_the_rest(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    books, rest = rate(shop, 7), rate(shop, 19)
+    items = [{"price": shop.price(1000), "tax_rates": [books]}, {"price": shop.price(2000)}]
+    terms: Any = {"customer": customer, "items": items, "default_tax_rates": [rest]}
+    subscription = shop.v1.subscriptions.create(terms)
+    assert [[one.id for one in item.tax_rates] for item in subscription["items"].data] == [[books], []]
+
+    shop.advance(days=29)
+
+    for invoice in shop.invoices(customer):
+        taxes = [[tax.amount for tax in line.taxes or []] for line in invoice.lines.data]
+        assert (taxes, invoice.amount_paid) == ([[70], [380]], 3000 + 70 + 380)
+
+
+def test_a_change_midway_is_taxed_as_its_item_is(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    reduced = rate(shop, 10, inclusive=True)
+    terms: Any = {"customer": customer, "items": [{"price": shop.price(1000), "tax_rates": [reduced]}]}
+    subscription = shop.v1.subscriptions.create(terms)
+    shop.advance(days=14)
+    item = subscription["items"].data[0].id
+
+    shop.v1.subscriptions.update(
+        subscription.id, {"items": [{"id": item, "quantity": 3}], "proration_behavior": "always_invoice"}
+    )
+
+    invoice = shop.invoices(customer)[-1]
+    assert (invoice.total, invoice.total_excluding_tax) == (1000, 1000 - (136 - 45))
+    shop.v1.subscriptions.update(
+        subscription.id, {"items": [{"id": item, "tax_rates": ""}], "proration_behavior": "none"}
+    )
+    assert shop.subscription(subscription.id)["items"].data[0].tax_rates == []
+
+
+def test_an_extra_item_and_a_line_of_a_checkout_have_taxes_of_their_own(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    invoice = shop.v1.invoices.create({"customer": customer})
+    extra: Any = {"customer": customer, "invoice": invoice.id, "amount": 500, "currency": "usd"}
+    shop.v1.invoice_items.create(extra | {"tax_rates": [rate(shop, 20)]})
+    assert shop.v1.invoices.retrieve(invoice.id).total == 600
+
+    line = {"price": shop.price(1000), "quantity": 1, "tax_rates": [rate(shop, 5)]}
+    name = shop.v1.checkout.sessions.create(
+        {
+            "mode": "subscription",
+            "customer": customer,
+            "line_items": [line],
+            "success_url": "https://shop.example/",
+        }  # type: ignore[typeddict-item]
+    ).id
+    assert shop.v1.checkout.sessions.retrieve(name).amount_total == 1050
+    shop.pay(name)
+
+    assert shop.invoices(customer)[-1].amount_paid == 1050
+    with pytest.raises(stripe.InvalidRequestError, match="No such tax_rate"):
+        shop.v1.invoice_items.create(extra | {"tax_rates": ["txr_nowhere"]})
