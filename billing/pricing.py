@@ -26,7 +26,7 @@ class Act(StrEnum):
     MANAGE = "manage"  # what is paid for, or was and is not any more
     RESUME = "resume"  # it would end; take that back
     LEAVE = "leave"  # from a paid plan to the free one
-    AFTER = "after"  # another paid plan: this one first has to end
+    SWITCH = "switch"  # another paid plan: its receipt comes first
     TALK = "talk"  # sold by people
     ON_HOLD = "on_hold"  # blocked: nothing is sold until staff lift it
     ASK = "ask"  # a member without the right to buy
@@ -167,14 +167,12 @@ def _act(plan: Plan, catalog: Catalog, viewer: Viewer) -> Act:
         return Act.ASK
     if plan.key == catalog.default_plan.key:
         return Act.LEAVE if has_bought else Act.HERE
-    if has_bought:
-        return Act.AFTER
     if rights.is_blocked:
         return Act.ON_HOLD
     room = plan.limits.get(MEMBERS)
     if room is not None and viewer.people > room:
         return Act.TOO_SMALL
-    return Act.BUY
+    return Act.SWITCH if has_bought else Act.BUY
 
 
 def _tag(plan: Plan, interval: Interval, catalog: Catalog, viewer: Viewer) -> Tag | None:

@@ -205,9 +205,8 @@ def test_a_second_paid_plan_is_not_sold_beside_the_first(shop, charlie, as_charl
 
     page = look(as_charlie)
 
-    assert "You have another plan now. End it first ; when it is over, choose Pay as you go here." in card(
-        page, "payg"
-    )
+    assert "Switch to Pay as you go" in card(page, "payg")
+    assert "/billing/change/?price=hybrid_payg_tokens" in page
     assert "/billing/upgrade/" not in page
 
 
