@@ -36,22 +36,19 @@ class Report:
 def follow(letter: WebhookEvent, *, now: datetime) -> None:
     """Read the report, have it applied, and tell staff of what no delivery of ours answers for.
 
-    Raises the gateway's errors; NotFound when Stripe has forgotten the event.
+    Raises the gateway's errors.
     """
-    report = _read(letter)
+    try:
+        report = _read(letter)
+    except gateway.NotFound:
+        _tell(letter, "an unknown number of events; Stripe keeps the report no more.", now=now)
+        return
     answers: list[tuple[Any, Any]] = meter_errors_reported.send(MeterError, errors=report.errors, now=now)
     placed = sum(number for _, number in answers)
     if placed >= report.count:
         return
     said = "; ".join(dict.fromkeys(f"{error.code}: {error.message}" for error in report.errors))
-    alerts.raise_alert(
-        key=f"meter_error:{letter.stripe_event_id}",
-        kind="meter_error",
-        message=f"Stripe could not count {report.count:,} events reported to its meter "
-        f"{letter.object_id or '(unknown)'}; {placed:,} of them were found among ours. {said} "
-        f"({letter.type}, event {letter.stripe_event_id}). `manage.py reconcile_usage` finds the others.",
-        now=now,
-    )
+    _tell(letter, f"{report.count:,} events; {placed:,} of them were found among ours. {said}", now=now)
 
 
 def _read(letter: WebhookEvent) -> Report:
@@ -59,6 +56,16 @@ def _read(letter: WebhookEvent) -> Report:
     event = gateway.get(f"/v2/core/events/{letter.stripe_event_id}")
     reason = (event.get("data") or {}).get("reason") or {}
     return Report(count=reason.get("error_count") or 0, errors=tuple(_errors(reason)))
+
+
+def _tell(letter: WebhookEvent, what: str, *, now: datetime) -> None:
+    alerts.raise_alert(
+        key=f"meter_error:{letter.stripe_event_id}",
+        kind="meter_error",
+        message=f"Stripe could not count usage reported to its meter {letter.object_id or '(unknown)'}: {what} "
+        f"({letter.type}, event {letter.stripe_event_id}.) `manage.py reconcile_usage` finds what is missing.",
+        now=now,
+    )
 
 
 def _errors(reason: dict[str, Any]) -> Iterator[MeterError]:

@@ -65,7 +65,8 @@ def read(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
             case Meaning.DISPUTE:
                 return _follow_dispute(letters[0], now=now)
             case Meaning.METER_ERROR:
-                return _follow_meter_error(letters[0], now=now)
+                meter_errors.follow(letters[0], now=now)
+                return Processed()
             case None:
                 return Ignored("type")
     except Exception as error:  # one letter's trouble must not stop the others
@@ -171,18 +172,10 @@ def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
     if account is None:
         return Ignored("unknown_customer")
     try:
-        disputes.follow(account, customer_id)
+        disputes.follow(account, customer_id, now=now)
     except (lease.LeaseTaken, lease.LeaseLost):
         return PutOff()
     return _sync(account, reason=letter.type)
-
-
-def _follow_meter_error(letter: WebhookEvent, *, now: datetime) -> Outcome:
-    try:
-        meter_errors.follow(letter, now=now)
-    except gateway.NotFound:
-        return Ignored("gone")
-    return Processed()
 
 
 def _tell_of_other_versions(letters: Sequence[WebhookEvent], *, now: datetime) -> None:

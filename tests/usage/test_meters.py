@@ -53,6 +53,7 @@ def calls_to_the_meter(shop: "Simulator") -> list[dict[str, Any]]:
 def test_the_tokens_of_an_hour_travel_together(
     shop: "Simulator", payg: Account, generate: Any, earlier: datetime, now: datetime
 ) -> None:
+    front_door.of(shop).forget()
     for minute in range(10):
         generate(minute + 1, feature="tokens", now=earlier + minute * MINUTE)
 

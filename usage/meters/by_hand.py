@@ -37,21 +37,21 @@ class Proposal:
 def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
     """Back among those to be sent, at once; False when it was not in a person's hands.
 
-    What Stripe refused goes under a new identifier, because the old one may count as used. What is in doubt keeps its
-    own, so that Stripe can still say that it has it.
+    What certainly did not count goes under a new identifier, because the old one may be taken. What is in doubt keeps
+    its own, so that Stripe can still say that it has it. Tries go on being counted: each has an idempotency key by its
+    number, and Stripe would repeat what it once answered to the same.
     """
-    rows = MeterDelivery.objects.filter(pk=delivery.pk)
-    begun_anew = {
+    to_be_sent = {
         "state": State.WAITING,
         "next_attempt_at": now,
-        "attempts": 0,
         "unknown_since": None,
         "is_in_flight": False,
     }
-    with_new_name = rows.filter(state=State.REJECTED).update(
-        **begun_anew, identifier=_next_identifier(delivery.identifier)
+    rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN)
+    done = bool(
+        rows.filter(unknown_since=None).update(**to_be_sent, identifier=_next_identifier(delivery.identifier))
+        or rows.update(**to_be_sent)
     )
-    done = bool(with_new_name or rows.filter(state=State.REVIEW).update(**begun_anew))
     if done:
         fates.forget_alert(delivery, now=now)
     return done

@@ -1,0 +1,290 @@
+"""Whatever makes an invoice of what was used, the invoice has all of it, or a person is told what it lacks."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Account
+from billing import clock
+from billing.lifecycle import subscriptions
+from billing.models import Alert, Customer, Subscription
+from billing.stripe import gateway
+from tests.billing.shopping import at_stripe, buy, let_pass
+from tests.usage.conftest import Wires
+from usage import metering, meters, tasks
+from usage.meters import by_hand, closing, sending, silence
+from usage.models import MeterDelivery, MeterEvent
+
+if TYPE_CHECKING:
+    from simulator.core import Simulator
+    from tests.stack.stripe import Settle
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def bought(shop: "Simulator", account: Account, alice: Any) -> Subscription:
+    """Alice & Co pays by the token, 50 cents each; bought at Stripe's till, on a test clock."""
+    return buy(shop, account, alice, "counting_payg")
+
+
+def use(account: Account, units: int, *, now: datetime | None = None, key: str = "") -> None:
+    moment = now or clock.now(account)
+    key = key or f"{units}-{moment}"
+    metering.consume(account=account, feature="tokens", units=units, idempotency_key=key, now=moment)
+
+
+def invoiced(shop: "Simulator", account: Account) -> list[int]:
+    """What each invoice came to, in cents, oldest first."""
+    return [invoice["total"] for invoice in at_stripe(shop, account, "invoice")]
+
+
+def test_a_plan_ended_at_once_is_billed_to_the_last_token(
+    shop: "Simulator", account: Account, bought: Subscription
+) -> None:
+    use(account, 3)
+    use(account, 4)
+    let_pass(account, clock.now(account) + HOUR)
+
+    subscriptions.cancel_now(account=account)
+
+    assert invoiced(shop, account) == [0, 350]
+    assert not MeterEvent.objects.filter(state="waiting").exists()
+
+
+def test_a_plan_is_not_ended_while_its_use_cannot_be_reported(
+    shop: "Simulator", account: Account, bought: Subscription, wires: Wires
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    wires(cut="before", status=500)
+
+    with pytest.raises(gateway.StripeUnavailable, match="3 units"):
+        subscriptions.cancel_now(account=account)
+    assert Subscription.objects.get().is_live
+
+    wires()
+    gateway.line.forget()
+    subscriptions.cancel_now(account=account)
+    assert invoiced(shop, account) == [0, 150]
+
+
+def test_what_waits_for_a_pause_is_sent_when_stripe_drafts_the_invoice(
+    shop: "Simulator", account: Account, bought: Subscription, wires: Wires, settle: "Settle"
+) -> None:
+    let_pass(account, bought.current_period_end - HOUR)
+    settle()
+    use(account, 5)
+    wires(cut="before", status=500)
+    meters.deliver(now=timezone.now())
+    assert MeterDelivery.objects.get().next_attempt_at > timezone.now()
+    wires()
+
+    let_pass(
+        account, bought.current_period_end + 10 * MINUTE
+    )  # Stripe drafts the invoice, and its letters are read
+    settle()
+
+    assert MeterDelivery.objects.get().state == "sent"
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    assert invoiced(shop, account) == [0, 250]
+
+
+def test_without_a_word_from_stripe_the_clock_brings_what_waits_to_the_invoice(
+    shop: "Simulator", account: Account, bought: Subscription, wires: Wires
+) -> None:
+    let_pass(account, bought.current_period_end - 5 * MINUTE)
+    use(account, 5)
+    wires(cut="before", status=500)
+    meters.deliver(now=timezone.now())
+    wires()
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    assert invoiced(shop, account) == [0, 250]
+
+
+def test_with_little_of_the_drafts_hour_left_staff_are_told(
+    shop: "Simulator", account: Account, bought: Subscription, wires: Wires
+) -> None:
+    use(account, 5)
+    wires(cut="before", status=500)
+    let_pass(account, bought.current_period_end + 45 * MINUTE)
+
+    assert closing.sweep(now=timezone.now()) == 0
+
+    alert = Alert.objects.get(kind="meter_units_late")
+    assert alert.account == account
+    assert "5 metered units" in alert.message
+
+
+def test_what_missed_its_invoice_is_billed_by_an_item_on_the_next(
+    shop: "Simulator", account: Account, bought: Subscription, as_dana: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    delivery = MeterDelivery.objects.get()
+    assert delivery.state == "review"
+    page = as_dana.get("/staff/usage/meterdelivery/").content.decode()
+    assert "$4.00 for 8 × token" in page
+
+    for _ in range(2):  # pressed twice
+        chosen = {"action": "bill", "_selected_action": [delivery.pk]}
+        done = as_dana.post("/staff/usage/meterdelivery/", chosen, follow=True).content.decode()
+    assert "was not billed. It is billed." in done
+
+    delivery.refresh_from_db()
+    assert delivery.state == "billed"
+    [item] = at_stripe(shop, account, "invoiceitem")
+    assert (item["id"], item["amount"]) == (delivery.stripe_invoice_item_id, 400)
+    let_pass(account, Subscription.objects.get().current_period_end + 2 * HOUR)
+    assert invoiced(shop, account) == [0, 0, 400]
+
+
+def test_an_item_made_before_a_crash_is_found_and_not_made_again(
+    shop: "Simulator", account: Account, bought: Subscription
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    delivery = MeterDelivery.objects.get()
+    by_hand.bill(delivery, now=timezone.now())
+    # as if the answer had never been written down, and Stripe had forgotten the idempotency key
+    MeterDelivery.objects.update(state="review", stripe_invoice_item_id="")
+    for kept in list(shop.store.all("_idempotency")):
+        shop.store.remove("_idempotency", kept["id"])
+
+    by_hand.bill(MeterDelivery.objects.get(), now=timezone.now())
+
+    assert len(at_stripe(shop, account, "invoiceitem")) == 1
+    assert MeterDelivery.objects.get().state == "billed"
+
+
+def test_only_staff_who_may_change_deliveries_decide(
+    shop: "Simulator", account: Account, bought: Subscription, dana: Any, as_dana: Client, as_alice: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    dana.is_superuser = False
+    dana.save()
+    from django.contrib.auth.models import Permission
+
+    dana.user_permissions.add(Permission.objects.get(codename="view_meterdelivery"))
+    chosen = {"action": "settle", "_selected_action": [MeterDelivery.objects.get().pk]}
+
+    as_dana.post("/staff/usage/meterdelivery/", chosen)
+    as_alice.post("/staff/usage/meterdelivery/", chosen)
+
+    assert MeterDelivery.objects.get().state == "review"
+
+
+def test_what_is_settled_in_another_way_is_left_alone(
+    shop: "Simulator", account: Account, bought: Subscription, as_dana: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    delivery = MeterDelivery.objects.get()
+
+    as_dana.post("/staff/usage/meterdelivery/", {"action": "settle", "_selected_action": [delivery.pk]})
+
+    assert MeterDelivery.objects.get().state == "settled"
+    assert not by_hand.send_again(delivery, now=timezone.now())
+    assert Alert.objects.get(kind="meter_delivery_review").resolved_at
+
+
+def test_what_stripe_could_not_count_after_all_is_rejected_and_told(
+    shop: "Simulator", payg: Account, settle: "Settle"
+) -> None:
+    use(payg, 5, now=timezone.now() - HOUR)
+    use(payg, 6, now=timezone.now() - 3 * HOUR)
+    Customer.objects.filter(account=payg).update(stripe_customer_id="cus_unknown_to_stripe")
+
+    assert meters.deliver(now=timezone.now()) == 2  # Stripe says yes at first
+    settle()
+
+    assert set(MeterDelivery.objects.values_list("state", flat=True)) == {"rejected"}
+    alerts = Alert.objects.filter(kind="meter_delivery_rejected")
+    assert alerts.count() == 2
+    assert all("meter_event_customer_not_found" in alert.message for alert in alerts)
+
+
+def test_a_rejection_of_events_that_are_not_ours_is_told_to_staff(
+    shop: "Simulator", payg: Account, settle: "Settle"
+) -> None:
+    of_another_program = {
+        "event_name": "tokens_used",
+        "identifier": "not-ours",
+        "payload": {"stripe_customer_id": "cus_nobody", "value": "3"},
+    }
+    gateway.post("/v1/billing/meter_events", of_another_program, idempotency_key="x")
+
+    settle()
+
+    assert "0 of them were found among ours" in Alert.objects.get(kind="meter_error").message
+
+
+def test_a_late_rejection_does_not_undo_what_a_person_has_billed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    delivery = MeterDelivery.objects.get()
+    by_hand.bill(delivery, now=timezone.now())
+    from billing.stripe.meter_errors import MeterError
+    from usage.meters import rejections
+
+    assert rejections.apply([MeterError(delivery.identifier, "no_meter", "late")], now=timezone.now()) == 1
+
+    assert MeterDelivery.objects.get().state == "billed"
+
+
+def test_silence_at_the_meters_is_told_after_a_quarter_of_an_hour_and_taken_back(
+    payg: Account, wires: Wires
+) -> None:
+    now = timezone.now()
+    use(payg, 1, now=now)
+    assert not silence.look(now=now + 14 * MINUTE)
+    wires(cut="before", status=500)
+    meters.deliver(now=now)
+
+    assert silence.look(now=now + 16 * MINUTE)
+    assert not Alert.objects.get(kind="meter_deliveries_silent").resolved_at
+
+    wires()
+    gateway.line.forget()
+    meters.deliver(now=now + 20 * MINUTE)
+    assert not silence.look(now=now + 40 * MINUTE)
+    assert Alert.objects.get(kind="meter_deliveries_silent").resolved_at
+
+
+def test_no_usage_is_not_silence(payg: Account) -> None:
+    assert not silence.look(now=timezone.now() + timedelta(days=3))
+
+
+def test_a_flush_waits_for_a_sender_that_has_the_delivery_only_a_moment(
+    shop: "Simulator", payg: Account
+) -> None:
+    now = timezone.now()
+    use(payg, 5, now=now - HOUR)
+    meters.deliver(now=now, seconds=0)
+    from usage.meters import freezing
+
+    freezing.freeze(now=now)
+    MeterDelivery.objects.update(is_in_flight=True, attempts=1, next_attempt_at=now + sending.CLAIM)
+
+    assert meters.flush(account=payg, now=now, seconds=0.2) == 5
+
+    MeterDelivery.objects.update(is_in_flight=False)
+    assert meters.flush(account=payg, now=now) == 0
