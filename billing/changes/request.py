@@ -78,7 +78,8 @@ def items(wish: Wish, ids: dict[str, str]) -> list[dict[str, Any]]:
             named = {"id": old.stripe_item_id, **named}
         asked.append(named)
     asked += [{"id": item.stripe_item_id, "deleted": True} for item in spare]
-    return [entry for entry in asked if len(entry) > 1]
+    # An item that is only named stays as it is.
+    return [entry for entry in asked if set(entry) != {"id"}]
 
 
 def phase(wish: Wish, ids: dict[str, str]) -> list[dict[str, Any]]:
