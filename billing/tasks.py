@@ -4,6 +4,7 @@ from celery import shared_task
 
 from billing import clock, effects
 from billing.lifecycle import subscriptions
+from billing.messages import reminders
 from billing.stripe import inbox
 from config import nudge
 
@@ -31,3 +32,9 @@ def sync_owed() -> None:
 def ask_about_doubtful() -> None:
     """Ask Stripe about plans whose time ran out without a word, and tell staff what stays unclear."""
     subscriptions.ask_about_doubtful(now=clock.wall())
+
+
+@shared_task
+def tell_ahead() -> None:
+    """Tell of what is near: a trial's end, a charge, a yearly renewal."""
+    reminders.sweep(now=clock.wall())

@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
         "task": "billing.tasks.ask_about_doubtful",
         "schedule": 3600.0,
     },
+    "people are told of dates that are near": {"task": "billing.tasks.tell_ahead", "schedule": 3600.0},
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
     "people are told what became true": {
         "task": "accounts.tasks.deliver_notifications",

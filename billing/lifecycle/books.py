@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from django.db.models import F, Model
 
 from accounts.models import Account
-from billing import alerts, catalog
+from billing import alerts, catalog, messages
 from billing.changes import following
 from billing.lifecycle import customers, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, Subscription, SubscriptionItem
@@ -28,6 +28,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
     changed.
     """
     account = customer.account
+    was = messages.before(account)
     if truth.is_deleted:
         changed = _end_everything(customer, now=now)
     else:
@@ -37,6 +38,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
     following.settle(truth, account=account, now=now)
+    messages.tell(truth, customer=customer, was=was, now=now)
     # A clock may have been moved while we asked, and clocks only go forwards.
     shown = max((at for at in (truth.clock_now, customer.clock_now) if at is not None), default=None)
     Customer.objects.filter(pk=customer.pk).update(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F
 
 from accounts.models import Account
 from billing.lifecycle import lease
+from billing.messages import disputes as messages
 from billing.models import Customer
 from billing.stripe import gateway
 
@@ -26,8 +28,10 @@ def find(dispute_id: str) -> tuple[dict[str, Any], str]:
     return dispute, dispute["charge"].get("customer") or ""
 
 
-def follow(account: Account, customer_id: str) -> None:
-    """Write the gravest state of the customer's disputes on the account's row. Raises LeaseTaken, LeaseLost.
+def follow(account: Account, customer_id: str, *, now: datetime) -> None:
+    """Write the gravest state of the customer's disputes on the account's row, and tell its owners when it changed.
+
+    `now` is wall time. Raises LeaseTaken, LeaseLost.
 
     All are asked for anew, so it does not matter which letter came last; and one that was won, or a mere
     inquiry, does not make another that was lost undone.
@@ -38,6 +42,12 @@ def follow(account: Account, customer_id: str) -> None:
             if customer.dispute_state != state:
                 Customer.objects.filter(pk=customer.pk).update(
                     dispute_state=state, access_version=F("access_version") + 1
+                )
+                messages.tell(
+                    account,
+                    state=state,
+                    version=customer.access_version + 1,
+                    now=customer.clock_now or now,
                 )
 
 

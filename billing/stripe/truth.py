@@ -12,11 +12,12 @@ from django.conf import settings
 from billing.models import Customer
 from billing.models.subscriptions import LIVE_STATUSES
 from billing.stripe import gateway
-from billing.stripe.shapes import known_moment
+from billing.stripe.shapes import id_of, invoice_payment_intent_ids, known_moment
 
 NEWEST_INVOICES = 20
 MOST_OPEN_INVOICES = 100
 MOST_SUBSCRIPTIONS = 300
+MOST_INTENTS = 3
 NEWEST_CHARGES = 100
 # Of several live subscriptions the one counts that grants access before one that does not, then the oldest.
 WORTH = ("active", "trialing", "past_due", "unpaid", "paused", "incomplete")
@@ -35,6 +36,8 @@ class Truth:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     # The next invoice of a live subscription, by subscription id.
     previews: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # What an open invoice was last tried with, by invoice id: whether the bank waits for its customer.
+    intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     clock_now: datetime | None = None
 
     @property
@@ -107,6 +110,7 @@ def fetch(
         charges=charges,
         sessions={name: gateway.get(f"/v1/checkout/sessions/{name}") for name in open_sessions},
         previews=_previews(subscriptions),
+        intents=_intents(invoices),
         clock_now=_clock_now(customer),
     )
 
@@ -169,12 +173,26 @@ def _previews(subscriptions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         will_renew = not subscription["cancel_at_period_end"] and not subscription["cancel_at"]
         if will_renew and subscription["status"] in LIVE_STATUSES and subscription["status"] != "incomplete":
             try:
-                found[subscription["id"]] = gateway.ask(
-                    "/v1/invoices/create_preview", {"subscription": subscription["id"]}
-                )
+                found[subscription["id"]] = gateway.ask("/v1/invoices/create_preview", _asked(subscription))
             except gateway.InvalidRequest:
                 # Nothing to preview, for example no upcoming invoice at all: the page then shows no amount.
                 continue
+    return found
+
+
+def _asked(subscription: dict[str, Any]) -> dict[str, str]:
+    """By the schedule where there is one: what it will change is part of the next invoice."""
+    schedule = id_of(subscription.get("schedule"))
+    return {"schedule": schedule} if schedule else {"subscription": subscription["id"]}
+
+
+def _intents(invoices: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of the newest open invoices that were tried; who pays as agreed has none, and costs no call."""
+    tried = [invoice for invoice in invoices if invoice["status"] == "open" and invoice["attempted"]]
+    found = {}
+    for invoice in tried[:MOST_INTENTS]:
+        if names := invoice_payment_intent_ids(invoice):
+            found[invoice["id"]] = gateway.get(f"/v1/payment_intents/{names[-1]}")
     return found
 
 

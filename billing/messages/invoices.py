@@ -1,0 +1,142 @@
+"""What is told about payments: paid, failed, waiting for a confirmation, to be paid, given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from accounts.notifications import notify
+from billing import entitlements
+from billing.messages.words import card, iso, plan_name
+from billing.models import Customer, Payment, Subscription
+from billing.models.subscriptions import Status
+from billing.stripe.truth import Truth
+
+
+def tell(
+    was: Mapping[str, Payment],
+    is_now: Mapping[str, Payment],
+    *,
+    truth: Truth,
+    subscriptions: Mapping[str, Subscription],
+    customer: Customer,
+    since: datetime,
+    now: datetime,
+) -> None:
+    """Every difference between two looks at an account's invoices. What was paid before `since` is no news."""
+    for name, payment in is_now.items():
+        known = was.get(name)
+        facts = _Facts(payment, subscriptions.get(payment.stripe_subscription_id), customer, now)
+        if payment.status == "paid" and (known is None or known.status != "paid"):
+            if payment.amount_paid > 0 and (payment.paid_at or now) >= since:
+                _receipt(facts)
+        elif payment.status == "open" and payment.amount_due > 0 and payment.created_at >= since:
+            _owed(facts, known, intent=truth.intents.get(name, {}))
+        more_back = payment.amount_refunded - (known.amount_refunded if known else 0)
+        if more_back > 0 and (known is not None or payment.created_at >= since):
+            _refunded(facts, more_back)
+
+
+class _Facts:
+    """One invoice with what it is about."""
+
+    def __init__(
+        self, payment: Payment, subscription: Subscription | None, customer: Customer, now: datetime
+    ) -> None:
+        self.payment = payment
+        self.subscription = subscription
+        self.customer = customer
+        self.now = now
+
+    @property
+    def plan(self) -> str:
+        """What was paid: the plan, else what the invoice says (a pack of credits)."""
+        if self.subscription is not None:
+            return plan_name(self.subscription.plan_key)
+        return self.payment.description or "your order"
+
+    def tell(self, kind: str, fact: str, **context: Any) -> None:
+        payment = self.payment
+        notify(
+            account=payment.account,
+            kind=kind,
+            key=f"{kind}:{fact}",
+            now=self.now,
+            context={
+                "plan": self.plan,
+                "invoice": payment.stripe_invoice_id,
+                "number": payment.number,
+                "currency": payment.currency,
+                "url": payment.hosted_invoice_url,
+                **context,
+            },
+        )
+
+
+def _receipt(facts: _Facts) -> None:
+    payment = facts.payment
+    facts.tell(
+        "receipt",
+        payment.stripe_invoice_id,
+        amount=payment.amount_paid,
+        description=payment.description,
+        paid_at=iso(payment.paid_at),
+        pdf_url=payment.invoice_pdf_url,
+        card=card(facts.customer),
+    )
+
+
+def _owed(facts: _Facts, known: Payment | None, *, intent: Mapping[str, Any]) -> None:
+    payment, subscription = facts.payment, facts.subscription
+    if payment.due_at is not None:
+        facts.tell(
+            "invoice_sent", payment.stripe_invoice_id, amount=payment.amount_due, due_at=iso(payment.due_at)
+        )
+        return
+    if subscription is not None and subscription.status in (Status.INCOMPLETE, Status.INCOMPLETE_EXPIRED):
+        return  # on Stripe's page right now, which says it
+    fact = f"{payment.stripe_invoice_id}:{payment.attempt_count}"
+    if intent.get("status") == "requires_action":
+        facts.tell("action_required", fact, amount=payment.amount_due, access_until=_access_until(facts))
+    elif payment.attempt_count > (known.attempt_count if known else 0) and not _is_said_elsewhere(facts):
+        facts.tell(
+            "payment_failed",
+            fact,
+            amount=payment.amount_due,
+            attempt=payment.attempt_count,
+            retry_at=iso(payment.next_payment_attempt_at),
+            access_until=_access_until(facts),
+            card=card(facts.customer),
+        )
+
+
+def _is_said_elsewhere(facts: _Facts) -> bool:
+    """A refused upgrade is said on its page, and costs no access; a trial that ends unpaid and a plan that ends with
+    the last try have messages of their own.
+    """
+    payment, subscription = facts.payment, facts.subscription
+    if subscription is None or not subscription.is_live:
+        return subscription is not None
+    if payment.billing_reason == "subscription_update" and subscription.status == Status.ACTIVE:
+        return True
+    never_paid = subscription.trial_end is not None and subscription.first_paid_at is None
+    return never_paid and payment.attempt_count == 1
+
+
+def _access_until(facts: _Facts) -> str | None:
+    """The end of payment grace, while it runs."""
+    if facts.subscription is None:
+        return None
+    return iso(entitlements.of(facts.payment.account, now=facts.now).grace_until)
+
+
+def _refunded(facts: _Facts, amount: int) -> None:
+    payment = facts.payment
+    facts.tell(
+        "refunded",
+        f"{payment.stripe_invoice_id}:{payment.amount_refunded}",
+        amount=amount,
+        refunded_in_all=payment.amount_refunded,
+        is_all=payment.amount_refunded == payment.amount_paid,
+    )

@@ -1,0 +1,188 @@
+"""What is told about a plan: begun, on trial, changed, canceled, taken back, paused, over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from accounts.notifications import notify
+from billing import catalog, entitlements
+from billing.messages.words import card, is_by_use, iso, next_charge, plan_name
+from billing.models import Customer, Payment, PlanChange, Subscription
+from billing.models.subscriptions import Status
+
+# Not begun yet: its first payment is being made on Stripe's page, which says whatever there is to say.
+UNBEGUN = (Status.INCOMPLETE, Status.INCOMPLETE_EXPIRED)
+RUNNING = (Status.ACTIVE, Status.TRIALING)
+
+
+def tell(
+    was: Mapping[str, Subscription],
+    is_now: Mapping[str, Subscription],
+    *,
+    customer: Customer,
+    since: datetime,
+    now: datetime,
+) -> None:
+    """Every difference between two looks at an account's subscriptions. What began before `since` is no news."""
+    for name, subscription in is_now.items():
+        known = was.get(name)
+        if subscription.status in UNBEGUN or (known is None and subscription.started_at < since):
+            continue
+        if known is None or known.status in UNBEGUN:
+            _begun(subscription, customer=customer, now=now)
+        elif known.is_live and not subscription.is_live:
+            if not any(other.is_live for other in is_now.values()):
+                _ended(subscription, now=now)
+        elif subscription.is_live:
+            _went_on(known, subscription, customer=customer, now=now)
+
+
+def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+    if subscription.status == Status.TRIALING:
+        _tell(
+            "trial_started",
+            subscription,
+            now=now,
+            ends_at=iso(subscription.trial_end),
+            has_card=bool(customer.card_last4),
+            **next_charge(subscription),
+        )
+    elif subscription.is_live:
+        _tell(
+            "plan_started",
+            subscription,
+            now=now,
+            quantity=_seats(subscription),
+            next_at=iso(subscription.current_period_end),
+        )
+
+
+def _went_on(known: Subscription, subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+    if known.status == Status.TRIALING and subscription.status == Status.ACTIVE:
+        _tell("trial_converted", subscription, now=now, next_at=iso(subscription.current_period_end))
+    elif known.status == Status.TRIALING and subscription.status not in RUNNING:
+        has_debt = subscription.status != Status.PAUSED
+        url = subscription.open_invoice_url
+        _tell("trial_failed", subscription, now=now, has_debt=has_debt, url=url, card=card(customer))
+    elif known.status == Status.PAUSED and subscription.status in RUNNING:
+        _tell("plan_started", subscription, now=now, next_at=iso(subscription.current_period_end))
+    _canceled_or_resumed(known, subscription, now=now)
+    _paused_or_unpaused(known, subscription, now=now)
+    _changed(known, subscription, now=now)
+
+
+def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
+    if subscription.is_canceling and not known.is_canceling:
+        on_trial = subscription.trial_end if subscription.status == Status.TRIALING else None
+        _tell(
+            "canceled",
+            subscription,
+            iso(subscription.canceled_at) or iso(now),
+            now=now,
+            ends_at=iso(subscription.cancel_at or on_trial or subscription.current_period_end),
+            by_use=is_by_use(subscription),
+        )
+    elif known.is_canceling and not subscription.is_canceling:
+        _tell(
+            "resumed",
+            subscription,
+            iso(known.canceled_at) or iso(now),
+            now=now,
+            next_at=iso(subscription.current_period_end),
+        )
+
+
+def _paused_or_unpaused(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
+    if subscription.pause_collection and not known.pause_collection:
+        _tell("paused", subscription, iso(now), now=now, until=None)
+    elif known.pause_collection and not subscription.pause_collection:
+        _tell("unpaused", subscription, iso(now), now=now, next_at=iso(subscription.current_period_end))
+
+
+def _changed(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
+    """Changed elsewhere: at Stripe, or by staff. What was changed on our pages is told by `changes.telling`."""
+    ours = PlanChange.objects.filter(
+        stripe_subscription_id=subscription.stripe_subscription_id,
+        state=PlanChange.State.DONE,
+        finished_at=now,
+    )
+    has_other_price = known.price_lookup_key != subscription.price_lookup_key
+    if not (has_other_price or known.quantity != subscription.quantity) or ours.exists():
+        return
+    if has_other_price:
+        before, after = _two_names(known, subscription)
+        _tell(
+            "plan_changed",
+            subscription,
+            iso(now),
+            now=now,
+            before=before,
+            after=after,
+            at=iso(now),
+            next_at=iso(subscription.current_period_end),
+        )
+    elif _seats(subscription) is not None:
+        _tell(
+            "seats_changed",
+            subscription,
+            iso(now),
+            now=now,
+            before=known.quantity,
+            after=subscription.quantity,
+        )
+
+
+def _ended(subscription: Subscription, *, now: datetime) -> None:
+    unpaid = Payment.objects.filter(
+        stripe_subscription_id=subscription.stripe_subscription_id,
+        status__in=["open", "uncollectible"],
+        amount_due__gt=0,
+    )
+    rights = entitlements.of(subscription.account, now=now)
+    _tell(
+        "ended",
+        subscription,
+        now=now,
+        ended_at=iso(subscription.ended_at or now),
+        is_unpaid=unpaid.exists(),
+        free_plan=rights.plan.name,
+    )
+
+
+def _tell(kind: str, subscription: Subscription, *more: str | None, now: datetime, **context: Any) -> None:
+    notify(
+        account=subscription.account,
+        kind=kind,
+        key=":".join([kind, subscription.stripe_subscription_id, *(part for part in more if part)]),
+        now=now,
+        context={
+            "plan": plan_name(subscription.plan_key),
+            "plan_key": subscription.plan_key,
+            "subscription": subscription.stripe_subscription_id,
+            **context,
+        },
+    )
+
+
+def _seats(subscription: Subscription) -> int | None:
+    price = catalog.current().find_price(subscription.price_lookup_key)
+    return subscription.quantity if price is not None and price.per_seat else None
+
+
+def _two_names(known: Subscription, subscription: Subscription) -> tuple[str, str]:
+    """By the plans, else by how often they are paid."""
+    names = plan_name(known.plan_key), plan_name(subscription.plan_key)
+    if names[0] != names[1]:
+        return names
+    every = (_every(row.price_lookup_key) for row in (known, subscription))
+    before, after = (
+        f"{name}, {period}" if period else name for name, period in zip(names, every, strict=True)
+    )
+    return before, after
+
+
+def _every(lookup_key: str) -> str:
+    price = catalog.current().find_price(lookup_key)
+    return "" if price is None else "yearly" if price.interval == "year" else "monthly"

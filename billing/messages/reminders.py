@@ -1,0 +1,132 @@
+"""What is told ahead of a date: a trial's end, a charge, a yearly renewal. By the account's own clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
+
+from accounts.notifications import notify
+from billing import catalog
+from billing.messages.words import card, is_by_use, iso, next_charge, plan_name
+from billing.models import Customer, Subscription
+from billing.models.subscriptions import Status
+
+log = structlog.get_logger(__name__)
+
+# Card networks ask for a notice seven days before a trial turns into a charge; a shorter trial is announced when
+# Stripe does (`customer.subscription.trial_will_end`): https://docs.stripe.com/billing/subscriptions/trials
+TRIAL_DAYS = 7
+SHORT_TRIAL = timedelta(days=10)
+SHORT_TRIAL_DAYS = 3
+CHARGE_DAYS = 3
+# Yearly renewals are announced 15 to 45 days ahead where the law asks for it (California, BPC 17602(b)).
+YEARLY_DAYS = 30
+SWEEP_SECONDS = 45
+
+
+def tell(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+    """Whatever is due about one subscription at `now` (the account's time), once per date. In a transaction."""
+    if not subscription.is_live:
+        return
+    if subscription.status == Status.TRIALING:
+        _trial_ending(subscription, customer=customer, now=now)
+    elif subscription.status == Status.ACTIVE and not subscription.is_canceling:
+        _renewal(subscription, customer=customer, now=now)
+
+
+def sweep(*, now: datetime, limit: int = 2000) -> int:
+    """For the beat: everybody whose date is near. `now` is wall time; answers how many were looked at."""
+    started = time.monotonic()
+    looked_at = 0
+    for subscription in _near(now)[:limit]:
+        if time.monotonic() - started > SWEEP_SECONDS:
+            break
+        customer = Customer.objects.filter(account=subscription.account).first()
+        if customer is not None:
+            try:
+                with transaction.atomic():
+                    tell(subscription, customer=customer, now=customer.clock_now or now)
+            except Exception:  # one account's trouble must not keep the others from their notices
+                log.exception("reminder_not_told", subscription=subscription.stripe_subscription_id)
+        looked_at += 1
+    return looked_at
+
+
+def _near(now: datetime) -> list[Subscription]:
+    """By chance, so that what could not be told does not always come first."""
+    found = (
+        Subscription.objects.live()
+        .annotate(at=Coalesce("account__customer__clock_now", Value(now)))
+        .filter(
+            Q(
+                status=Status.TRIALING,
+                trial_end__gt=F("at"),
+                trial_end__lte=F("at") + timedelta(days=TRIAL_DAYS),
+            )
+            | Q(
+                status=Status.ACTIVE,
+                current_period_end__gt=F("at"),
+                current_period_end__lte=F("at") + timedelta(days=YEARLY_DAYS),
+            )
+        )
+        .select_related("account")
+    )
+    return list(found.order_by("?"))
+
+
+def _trial_ending(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+    ends_at = subscription.trial_end
+    if ends_at is None:
+        return
+    days = SHORT_TRIAL_DAYS if ends_at - subscription.started_at <= SHORT_TRIAL else TRIAL_DAYS
+    # The message that it began has said it, a day ago or less.
+    if not _is_near(ends_at, days, now) or now - subscription.started_at < timedelta(days=1):
+        return
+    _tell(
+        "trial_ending",
+        subscription,
+        ends_at,
+        now=now,
+        ends_at=iso(ends_at),
+        is_canceling=subscription.is_canceling,
+        has_card=bool(customer.card_last4),
+        card=card(customer),
+        **next_charge(subscription),
+    )
+
+
+def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+    renews_at = subscription.current_period_end
+    if renews_at is None:
+        return
+    price = catalog.current().find_price(subscription.price_lookup_key)
+    facts = {"at": iso(renews_at), "card": card(customer), **next_charge(subscription)}
+    if price is not None and price.months >= 12:
+        if _is_near(renews_at, YEARLY_DAYS, now):
+            _tell("yearly_renewal", subscription, renews_at, now=now, **facts)
+    elif _is_near(renews_at, CHARGE_DAYS, now) and subscription.next_charge_amount:
+        _tell("upcoming_charge", subscription, renews_at, now=now, by_use=is_by_use(subscription), **facts)
+
+
+def _is_near(at: datetime, days: int, now: datetime) -> bool:
+    return now < at <= now + timedelta(days=days)
+
+
+def _tell(kind: str, subscription: Subscription, day: datetime, *, now: datetime, **context: object) -> None:
+    notify(
+        account=subscription.account,
+        kind=kind,
+        key=f"{kind}:{subscription.stripe_subscription_id}:{day:%Y-%m-%d}",
+        now=now,
+        context={
+            "plan": plan_name(subscription.plan_key),
+            "plan_key": subscription.plan_key,
+            "subscription": subscription.stripe_subscription_id,
+            **context,
+        },
+    )
