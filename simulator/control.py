@@ -168,7 +168,13 @@ def _advance(door: FrontDoor, given: Json) -> Json:
 
 
 def _requests(door: FrontDoor, given: Json) -> Json:
-    return {"data": door.requests()[: int(given.get("limit", 100))]}
+    key, path = given.get("idempotency_key"), str(given.get("path", ""))
+    found = [
+        entry
+        for entry in door.requests()
+        if path in entry["path"] and key in (None, entry["idempotency_key"])
+    ]
+    return {"data": found[: int(given.get("limit", 100))]}
 
 
 def _endpoint(door: FrontDoor, given: Json) -> Json:

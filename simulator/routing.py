@@ -36,7 +36,7 @@ class Route:
     is_known: bool = False
 
     def check(self, request: Request) -> None:
-        """Refuses parameters that the SDK's own types do not have, and misses those they require."""
+        """Refuses parameters that the SDK's own types do not have or take, and misses those they require."""
         if not self.is_known:
             self.tree = sdk.params_for(self.method, request.path)
             self.is_known = True
@@ -48,6 +48,9 @@ class Route:
         missing = sdk.missing_param(self.tree, request.params.values)
         if missing is not None:
             raise missing_param(missing)
+        wrong = sdk.wrong_param(self.tree, request.params.values)
+        if wrong is not None:
+            raise invalid(wrong.message, param=wrong.param, code=wrong.code)
 
 
 _ROUTES: dict[tuple[str, int], list[Route]] = {}

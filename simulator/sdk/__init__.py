@@ -11,16 +11,26 @@ spec"), so its annotations are that description. They are parsed, never imported
     params_for("POST", "/v1/customers/cus_1")     the same, found by the route the SDK calls
     unknown_param(tree, params)                   "items[0][prise]", or None
     missing_param(tree, params)                   "currency", or None
+    wrong_param(tree, params)                     a value that is no number, no switch, none of the words allowed
 """
 
 from __future__ import annotations
 
-from simulator.sdk.requests import ParamTree, allowed_params, missing_param, params_for, unknown_param
+from simulator.sdk.requests import (
+    ParamTree,
+    Wrong,
+    allowed_params,
+    missing_param,
+    params_for,
+    unknown_param,
+    wrong_param,
+)
 from simulator.sdk.responses import problems, refusal_problems, skeleton
 from simulator.sdk.source import api_version, sdk_version
 
 __all__ = [
     "ParamTree",
+    "Wrong",
     "allowed_params",
     "api_version",
     "missing_param",
@@ -30,4 +40,5 @@ __all__ = [
     "sdk_version",
     "skeleton",
     "unknown_param",
+    "wrong_param",
 ]

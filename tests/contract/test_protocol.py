@@ -59,6 +59,25 @@ def test_a_word_it_needs_is_asked_for(stripe_side: Counterpart) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "param", "code"),
+    [
+        ({"amount": "plenty"}, "unit_amount", "parameter_invalid_integer"),
+        ({"recurring": {"interval": "decade"}}, "recurring[interval]", None),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(
+    stripe_side: Counterpart, given: Any, param: str, code: str | None
+) -> None:
+    product = stripe_side.product()
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        stripe_side.price(product=product, **given)
+
+    assert (refused.value.http_status, refused.value.param) == (400, param)
+    if code:
+        assert refused.value.code == code
+
+
 def test_what_does_not_exist_is_said_to_be_missing(stripe_side: Counterpart) -> None:
     with pytest.raises(stripe.InvalidRequestError) as missing:
         stripe_side.v1.customers.retrieve("cus_nobody")

@@ -133,6 +133,59 @@ def test_a_required_parameter_is_asked_for_and_a_nested_one_only_beside_its_pare
 
 
 @pytest.mark.parametrize(
+    ("given", "param", "said", "code"),
+    [
+        ({"unit_amount": "abc"}, "unit_amount", "Invalid integer: abc", "parameter_invalid_integer"),
+        ({"unit_amount": ""}, "unit_amount", "You passed an empty string for", "parameter_invalid_empty"),
+        ({"active": "yes"}, "active", "Invalid boolean: yes", None),
+        ({"unit_amount_decimal": "1,5"}, "unit_amount_decimal", "Invalid decimal: 1,5", None),
+        ({"tiers": "many"}, "tiers", "Invalid array", None),
+        ({"recurring": "monthly"}, "recurring", "Invalid hash", None),
+        ({"recurring": ["month"]}, "recurring", "Invalid hash", None),
+        ({"nickname": {"a": "b"}}, "nickname", "Invalid string: {'a': 'b'}", None),
+        (
+            {"tiers": [{"up_to": "soon"}]},
+            "tiers[0][up_to]",
+            "Invalid integer: soon",
+            "parameter_invalid_integer",
+        ),
+        (
+            {"recurring": {"interval": "decade"}},
+            "recurring[interval]",
+            "Invalid recurring[interval]: must be one of day, month, week, or year",
+            None,
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_however_deep_it_sits(
+    given: dict[str, Any], param: str, said: str, code: str | None
+) -> None:
+    tree = sdk.allowed_params("price", "create")
+    assert tree is not None
+
+    wrong = sdk.wrong_param(tree, {"currency": "usd"} | given)
+
+    assert wrong is not None
+    assert (wrong.param, wrong.code) == (param, code)
+    assert wrong.message.startswith(said)
+
+
+def test_a_value_of_the_right_kind_is_taken_and_what_can_be_cleared_may_be_empty() -> None:
+    price = sdk.allowed_params("price", "create")
+    subscription = sdk.allowed_params("subscription", "update")
+    assert price is not None
+    assert subscription is not None
+
+    tiers = [{"up_to": "10", "unit_amount": "5"}, {"up_to": "inf", "unit_amount_decimal": "0.5"}]
+    assert (
+        sdk.wrong_param(price, {"currency": "usd", "tiers": tiers, "active": "false", "nickname": ""}) is None
+    )
+    given = {"trial_end": "now", "metadata": "", "cancel_at": "", "default_payment_method": "pm_1"}
+    assert sdk.wrong_param(subscription, given) is None
+    assert sdk.wrong_param(subscription, {"trial_end": "1795248000"}) is None
+
+
+@pytest.mark.parametrize(
     ("method", "path", "operation"),
     [
         ("POST", "/v1/customers", ("customer", "create")),
