@@ -115,8 +115,10 @@ def subscription_of(sim: "Simulator", invoice: Obj) -> Obj | None:
 
 
 def payment_of(sim: "Simulator", invoice: Obj) -> Obj | None:
-    """The payment intent of an invoice."""
+    """The payment intent an invoice has of its own."""
     for found in reversed(sim.store.find("invoice_payment", "invoice", invoice["id"])):
+        if not found["is_default"]:
+            continue
         payment = sim.store.get("payment_intent", found["payment"]["payment_intent"])
         if payment is not None:
             return payment

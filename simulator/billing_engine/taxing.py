@@ -23,7 +23,7 @@ def apply(sim: "Simulator", invoice: Obj) -> tuple[int, int]:
     totals: dict[tuple[str, str], Obj] = {}
     for line in invoice["lines"]["data"]:
         base = line["amount"] - sum(part["amount"] for part in line["discount_amounts"])
-        line["taxes"] = [
+        line["taxes"] = (line.get("_") or {}).get("tax_amounts") or [
             _tax(sim, base, rate, line, invoice["customer_tax_exempt"]) for rate in _rates(sim, invoice, line)
         ]
         for tax in line["taxes"]:
@@ -77,6 +77,36 @@ def asked_for(sim: "Simulator", params: Params, name: str) -> list[Obj]:
         if rate is None:
             raise no_such("tax_rate", str(each), param=params.name(name), status=400)
         found.append(rate)
+    return found
+
+
+def by_hand(sim: "Simulator", params: Params) -> list[Obj]:
+    """The `tax_amounts[]` of a line: exact amounts, each with a rate made for it that nobody else can use."""
+    found = []
+    for given in params.each("tax_amounts"):
+        data = given.inner("tax_rate_data")
+        percentage = data.decimal("percentage")
+        rate = new(
+            "tax_rate",
+            active=False,
+            created=sim.clock.now(),
+            display_name=data.need("display_name"),
+            effective_percentage=float(percentage or 0),
+            inclusive=data.flag("inclusive"),
+            percentage=float(percentage or 0),
+            rate_type="percentage",
+        )
+        sim.save(rate)
+        found.append(
+            {
+                "amount": given.integer("amount"),
+                "tax_behavior": "inclusive" if rate["inclusive"] else "exclusive",
+                "tax_rate_details": {"tax_rate": rate["id"]},
+                "taxability_reason": given.text("taxability_reason") or "standard_rated",
+                "taxable_amount": given.integer("taxable_amount"),
+                "type": "tax_rate_details",
+            }
+        )
     return found
 
 

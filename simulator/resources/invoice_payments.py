@@ -1,14 +1,26 @@
-"""Invoice payments: which payment paid which invoice."""
+"""Invoice payments: which payment paid which invoice, and payments made elsewhere that are to count."""
 
 from typing import TYPE_CHECKING
 
 from simulator import lists
+from simulator.billing_engine import attaching
 from simulator.errors import no_such
+from simulator.resources import invoices, payment_intents
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+
+@route("POST", "/v1/invoices/{id}/attach_payment")
+def attach(sim: "Simulator", request: Request, name: str) -> Obj:
+    """POST /v1/invoices/{id}/attach_payment: a payment intent, paid or still to be paid."""
+    intent = request.params.need("payment_intent")
+    payment = payment_intents.need(sim, intent, param="payment_intent", status=400)
+    invoice = invoices.need(sim, name)
+    attaching.attach(sim, invoice, payment)
+    return invoice
 
 
 @route("GET", "/v1/invoice_payments")

@@ -207,12 +207,6 @@ def send(sim: "Simulator", request: Request, name: str) -> Obj:
     return invoice
 
 
-@route("GET", "/v1/invoices/{id}/lines")
-def list_lines(sim: "Simulator", request: Request, name: str) -> Obj:
-    """GET /v1/invoices/{id}/lines."""
-    return lists.of(need(sim, name)["lines"]["data"], request.path, request)
-
-
 @view.grows("invoice", "payments")
 def _grow_payments(sim: "Simulator", invoice: Obj) -> Any:
     return lists.of(
