@@ -37,7 +37,8 @@ class Operation:
 
     @property
     def anchor(self) -> str:
-        return f"{self.method}-{self.path.rpartition('/')[2]}".lower()
+        words = self.path.removeprefix("/api/v1/").replace("{", "").replace("}", "").split("/")
+        return "-".join([self.method, *words]).lower()
 
 
 @dataclass(frozen=True)

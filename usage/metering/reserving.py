@@ -116,14 +116,16 @@ def find(*, account: Account, reservation_id: int, now: datetime) -> Hold:
     return seen(_row(account, reservation_id), now=clock.at(account, now=now))
 
 
-def release(*, account: Account, reservation_id: int, now: datetime) -> Hold:
+def release(*, account: Account, reservation_id: int, now: datetime, user: User | None = None) -> Hold:
     """Give everything back: the work failed, or was called off. Twice, or when it is over by the clock, is harmless.
 
-    Raises UnknownReservation; ReservationOver when it was settled: what was used is not undone by a release;
-    CheckFailed.
+    `user` is who releases, if a person does; must be a member who may use. Raises UnknownReservation; ReservationOver
+    when it was settled: what was used is not undone by a release; FeatureNotIncluded (guests), CheckFailed.
     """
     feature = _row(account, reservation_id).feature
     try:
+        if user is not None:
+            consuming.check_role(account, user, feature)
         with transaction.atomic():
             counters.queue(account.pk, feature)
             reservation = Reservation.objects.select_for_update().get(pk=reservation_id)

@@ -15,7 +15,7 @@ from typing import Literal
 from django.db import Error, transaction
 from django.db.models import F
 
-from accounts.models import Account
+from accounts.models import Account, User
 from billing import catalog, clock, credits, entitlements
 from usage.metering import consuming, counters, holding, ledger, receipts, reserving, spending
 from usage.metering.attempts import Ask
@@ -33,13 +33,20 @@ class MoreThanHeld(Exception):
 
 
 def settle(
-    *, account: Account, reservation_id: int, units: int, now: datetime, beyond: Beyond = "draw"
+    *,
+    account: Account,
+    reservation_id: int,
+    units: int,
+    now: datetime,
+    beyond: Beyond = "draw",
+    user: User | None = None,
 ) -> Receipt:
     """Count `units` for the work that was reserved for; the receipt is as `consume`'s.
 
     units   what it took, at least 1 (nothing at all is a `release`)
     now     everybody's time; an account on a Stripe test clock settles in its clock's time
     beyond  when it took more than was held: "draw" the rest as an act does now, or be refused whole; "refuse"
+    user    who settles, if a person does; must be a member who may use
 
     Settled again for the same units it is answered alike; for others it is a conflict. Whatever is refused counts
     nothing and leaves the hold as it was: settle for what was held, or release.
@@ -50,6 +57,8 @@ def settle(
     consuming.check(units, "settlement")
     feature = reserving.find(account=account, reservation_id=reservation_id, now=now).feature
     try:
+        if user is not None:
+            consuming.check_role(account, user, feature)
         with transaction.atomic():
             counters.queue(account.pk, feature)
             reservation = Reservation.objects.select_for_update().get(pk=reservation_id)
