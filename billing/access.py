@@ -13,6 +13,7 @@ The table it implements, top to bottom, first match wins (per subscription; of s
 10  active, after its end, canceling                         FREE at once
 11  active, after period_end, not canceling                  FULL a day (three if Stripe could not be asked since)
 12  active with paused collection                            FULL: https://docs.stripe.com/billing/subscriptions/pause-payment
+    ... when the customer asked for it                       FULL until what is paid for is over, then FREE
 13  past_due, had a trial and never paid since              FREE
 14  past_due, within payment grace of the first failure      GRACE
 15  past_due, after it                                       FREE
@@ -68,6 +69,8 @@ class SubscriptionFacts:
     cancel_at_period_end: bool = False
     cancel_at: datetime | None = None
     pause_collection: str = ""
+    # From when a pause counts that the customer asked for; one without such a date costs no access.
+    paused_from: datetime | None = None
     collection_method: str = "charge_automatically"
     first_failed_at: datetime | None = None
     first_paid_at: datetime | None = None
@@ -205,6 +208,8 @@ def _trialing(facts: SubscriptionFacts, *, now: datetime) -> Decision:
 def _active(facts: SubscriptionFacts, *, now: datetime) -> Decision:
     if facts.ends_at is not None and now >= facts.ends_at:
         return _free("ended", may_check_out=True)
+    if facts.pause_collection and facts.paused_from is not None:
+        return _paused(facts.paused_from, now=now)
     if facts.period_end is None or now < facts.period_end:
         if facts.pause_collection:
             return _full("collection_paused")
@@ -212,6 +217,11 @@ def _active(facts: SubscriptionFacts, *, now: datetime) -> Decision:
     if now < facts.period_end + _tolerance(facts):
         return _full("renewing")
     return replace(_free("renewal_unseen"), needs_staff=True)
+
+
+def _paused(since: datetime, *, now: datetime) -> Decision:
+    """Paid for until `since`; from there nothing is charged, so nothing is had until Stripe says that it goes on."""
+    return _full("pausing") if now < since else _free("on_pause")
 
 
 def _past_due(facts: SubscriptionFacts, *, now: datetime) -> Decision:
@@ -270,7 +280,7 @@ def _turning_points(
             if start is not None:
                 yield start
                 yield start + later
-        for at in (facts.cancel_at, _grace_end(facts)):
+        for at in (facts.cancel_at, _grace_end(facts), facts.paused_from):
             if at is not None:
                 yield at
     for grant in grants:

@@ -180,6 +180,7 @@ def facts_of(subscription: Subscription) -> SubscriptionFacts:
         cancel_at_period_end=subscription.cancel_at_period_end,
         cancel_at=subscription.cancel_at,
         pause_collection=subscription.pause_collection,
+        paused_from=subscription.paused_from,
         collection_method=subscription.collection_method,
         first_failed_at=subscription.first_failed_at,
         first_paid_at=subscription.first_paid_at,

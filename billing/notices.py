@@ -17,9 +17,11 @@ PRIORITY = (
     "payment_unfinished",
     "payment_beside_grant",
     "trial_paused",
+    "on_pause",
     "under_review",
     "allowance_exhausted",
     "canceling",
+    "pausing",
     "allowance_low",
     "trial",
 )
@@ -30,6 +32,8 @@ TONES = {
     "payment_unfinished": "bad",
     "payment_beside_grant": "warn",
     "trial_paused": "warn",
+    "on_pause": "warn",
+    "pausing": "info",
     "under_review": "warn",
     "allowance_exhausted": "warn",
     "canceling": "warn",
@@ -103,6 +107,10 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
     match rights.reason:
         case "canceling" | "trial_canceling":
             return Notice("canceling", at=facts_of(subscription).ends_at)
+        case "on_pause":
+            return Notice("on_pause", at=subscription.pause_resumes_at)
+        case "pausing":
+            return Notice("pausing", at=subscription.paused_from, retry_at=subscription.pause_resumes_at)
         case "trialing":
             return Notice("trial", at=subscription.trial_end)
     return None

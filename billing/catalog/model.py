@@ -184,6 +184,8 @@ class Plan:
     # Days of access after the first failed payment of an open invoice.
     grace_days: int = 0
     money_back_days: int = 0
+    # Longest pause a customer may take, in whole months; 0: none.
+    pause_months: int = 0
     # Not sold any more (or never was): kept for those who have it and for grants.
     retired: bool = False
     contact_sales: bool = False

@@ -195,6 +195,7 @@ def _plan(table: Table, *, key: str, rank: int, features: dict[str, Feature], cu
         trial_days=table.whole("trial_days", fallback=0, high=LONGEST_TRIAL_DAYS, unit="days"),
         grace_days=table.whole("grace_days", fallback=0, high=365, unit="days"),
         money_back_days=table.whole("money_back_days", fallback=0, high=365, unit="days"),
+        pause_months=table.whole("pause_months", fallback=0, high=12, unit="months"),
         retired=table.flag("retired"),
         contact_sales=table.flag("contact_sales"),
         popular=table.flag("popular"),

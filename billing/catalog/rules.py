@@ -172,9 +172,11 @@ def _seats(plan: Plan, path: str) -> Iterator[str]:
 def _terms(plan: Plan, path: str) -> Iterator[str]:
     if plan.contact_sales and plan.prices:
         yield f"{path}.contact_sales: a plan sold by talking has no prices here; take out one of the two"
-    for key in ("trial_days", "grace_days", "money_back_days"):
+    for key in ("trial_days", "grace_days", "money_back_days", "pause_months"):
         if getattr(plan, key) and plan.is_free:
             yield f"{path}.{key}: the plan costs nothing, so there is nothing to try, to owe or to give back"
+    if plan.pause_months and not any(price.months == 1 and not price.meter for price in plan.prices):
+        yield f"{path}.pause_months: only what is paid month by month can be paused; the plan has no such price"
     if plan.popular and plan.retired:
         yield f"{path}.popular: the plan is retired and not shown"
 

@@ -16,6 +16,8 @@ from billing.stripe.shapes import Doc, id_of, known_moment, moment
 from billing.stripe.truth import Truth, is_live
 
 DELINQUENT = ("past_due", "unpaid")
+# The subscription's metadata key that holds the Unix time from which a customer's pause counts.
+PAUSED_FROM = "tallyhouse_paused_from"
 # Finds the lookup key a Stripe price was last known by; "" when never seen.
 Remember = Callable[[str], str]
 
@@ -70,8 +72,19 @@ def _status(subscription: Doc, *, truth: Truth, known: Subscription | None, now:
         "status_since": known.status_since if known and known.status == status else now,
         "last_known_status": status if status in Status.values else before,
         "is_live": is_live(dict(subscription)) and not _is_surplus(subscription, truth),
-        "pause_collection": (subscription.get("pause_collection") or {}).get("behavior") or "",
+        **_pause(subscription),
         "collection_method": subscription["collection_method"],
+    }
+
+
+def _pause(subscription: Doc) -> dict[str, Any]:
+    """A pause asked for on our page says in the metadata from when; one made at Stripe does not, and costs no access."""
+    pause = subscription.get("pause_collection") or {}
+    since = (subscription.get("metadata") or {}).get(PAUSED_FROM) or ""
+    return {
+        "pause_collection": pause.get("behavior") or "",
+        "paused_from": moment(int(since)) if pause and since.isdigit() else None,
+        "pause_resumes_at": moment(pause.get("resumes_at")),
     }
 
 

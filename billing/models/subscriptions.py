@@ -71,6 +71,9 @@ class Subscription(models.Model):
     canceled_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     pause_collection = models.CharField(max_length=24, blank=True)
+    # A pause the customer asked for: from when nothing is charged and nothing is had, and when it ends by itself.
+    paused_from = models.DateTimeField(null=True, blank=True)
+    pause_resumes_at = models.DateTimeField(null=True, blank=True)
     collection_method = models.CharField(max_length=24, default="charge_automatically")
 
     # Payment grace: set by the first failure of an open delinquency, cleared by payment, not moved by retries.

@@ -15,7 +15,7 @@ from accounts.requests import AccountRequest
 from billing import catalog, clock, money
 from billing import rights as rights_of_request
 from billing.forms import CancelForm, WithdrawForm
-from billing.leaving import cancelling, refund_window, withdrawals
+from billing.leaving import cancelling, pausing, refund_window, withdrawals
 from billing.models import Subscription
 from billing.stripe import gateway
 from billing.views.settings import BUSY, UNREACHABLE
@@ -46,6 +46,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             else subscription.current_period_end,
             "free": catalog.current().default_plan,
             "offer": refund_window.offer_to(request.account, by=request.user, now=clock.now(request.account)),
+            "pause": pausing.offer_to(request.account),
         }
         return render(request, "billing/cancel.html", context, status=422 if form.errors else 200)
     try:
@@ -64,6 +65,64 @@ def cancel(request: AccountRequest) -> HttpResponse:
                 "what you used until then is charged on that day." if rights.pays_by_use else "nothing after."
             ),
         )
+    return redirect("billing:settings")
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@billing_admin_required
+def pause(request: AccountRequest) -> HttpResponse:
+    """Say from when to when nothing is charged and nothing is had; then pause."""
+    offer = pausing.offer_to(request.account)
+    if offer is None:
+        messages.info(request, "This plan cannot be paused now.")
+        return redirect("billing:settings")
+    chosen = request.POST.get("months", "")
+    months = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 3 else 0
+    if request.method == "GET" or months not in offer.ends:
+        subscription = Subscription.objects.live().get(account=request.account)
+        context = {
+            "offer": offer,
+            "bought": plan_name(subscription),
+            "price": catalog.current().find_price(subscription.price_lookup_key),
+            "free": catalog.current().default_plan,
+            "is_unclear": request.method == "POST",
+        }
+        return render(request, "billing/pause.html", context, status=422 if request.method == "POST" else 200)
+    try:
+        pausing.pause(account=request.account, months=months)
+    except pausing.NothingToChange:
+        messages.info(request, "This plan cannot be paused now.")
+    except pausing.Busy:
+        messages.error(request, BUSY)
+    except gateway.StripeError:
+        messages.error(request, UNREACHABLE)
+    else:
+        messages.success(
+            request,
+            f"Your plan pauses on {offer.starts_at:%-d %B %Y} and goes on by itself on "
+            f"{offer.ends[months]:%-d %B %Y}. Nothing is charged in between.",
+        )
+    return redirect("billing:settings")
+
+
+@require_http_methods(["POST"])
+@never_cache
+@billing_admin_required
+def go_on(request: AccountRequest) -> HttpResponse:
+    """End a pause: for nothing before it begins, else by paying for a month that begins now."""
+    try:
+        pausing.go_on(account=request.account)
+    except pausing.NothingToChange:
+        messages.info(request, "There is no pause to end.")
+    except pausing.Busy:
+        messages.error(request, BUSY)
+    except gateway.CardDeclined as refusal:
+        messages.error(request, f"{refusal} The pause stays as it is. Change the card, then try again.")
+    except gateway.StripeError:
+        messages.error(request, UNREACHABLE)
+    else:
+        messages.success(request, "Your plan goes on.")
     return redirect("billing:settings")
 
 

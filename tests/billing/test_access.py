@@ -198,6 +198,19 @@ def test_an_invoiced_customer_has_grace_from_the_due_date():
     assert decide(subscriptions=[overdue], now=NOW + 7 * DAY).level == FREE
 
 
+def test_a_pause_of_the_customers_own_costs_access_from_its_first_day_on_and_not_before():
+    pausing = replace(
+        ACTIVE, pause_collection="void", paused_from=NOW, period_end=NOW + 30 * DAY, period_start=NOW
+    )
+
+    before = decide(subscriptions=[pausing], now=NOW - HOUR)
+
+    assert (before.level, before.valid_until) == (FULL, NOW)
+    for at in (NOW, NOW + 29 * DAY, NOW + 31 * DAY, NOW + 90 * DAY):
+        assert decide(subscriptions=[pausing], now=at).level == FREE
+    assert decide(subscriptions=[replace(pausing, paused_from=None)], now=NOW).level == FULL
+
+
 def test_a_status_stripe_has_just_invented_keeps_access_for_a_day_and_calls_staff():
     novel = replace(
         ACTIVE, status="hibernating", last_known_status="active", status_since=NOW, period_end=NOW + DAY * 9
