@@ -165,4 +165,14 @@ def _introduce(effect: Effect) -> None:
         customers.introduce(effect.account)
 
 
-_CARRIERS: dict[str, Callable[[Effect], None]] = {"mail": _send_mail, "introduction": _introduce}
+def _follow_members(effect: Effect) -> None:
+    from billing.changes import seating  # which syncs, and a sync owes things to this outbox
+
+    seating.carry(effect)
+
+
+_CARRIERS: dict[str, Callable[[Effect], None]] = {
+    "mail": _send_mail,
+    "introduction": _introduce,
+    "seats_follow": _follow_members,
+}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from accounts.models import Account
 from billing import catalog
-from billing.changes import telling
+from billing.changes import membership, telling
 from billing.models import PlanChange
 from billing.stripe import shapes
 from billing.stripe.catalog_push.diff import PRICE_KEY
@@ -28,6 +28,7 @@ def settle(truth: Truth, *, account: Account, now: datetime) -> None:
         state = _state(change, document)
         if state != change.state:
             _write(change, state, now=now)
+    membership.owe_if_behind(account, now=now)
 
 
 def _state(change: PlanChange, document: Doc | None) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from accounts.models import Account
 from billing import catalog, entitlements, seats
 from billing.catalog import Plan, Price
+from billing.changes import membership
 from billing.changes.refusals import ChangeRefused, NothingBought, WayOut
 from billing.entitlements import Entitlements
 from billing.models import PlanChange, Subscription
@@ -201,7 +202,9 @@ def _check_seats(wish: Wish) -> None:
         if quantity != 1:
             raise ChangeRefused(f"{plan.name} is sold once per account, not by the seat.")
         return
-    if not plan.seats.allow(quantity):
+    if plan.seats.follow_members:
+        _check_following(wish)
+    elif not plan.seats.allow(quantity):
         top = f" to {plan.seats.max:,}" if plan.seats.max is not None else " or more"
         raise ChangeRefused(
             f"{plan.name} comes with {plan.seats.min:,}{top} seats. Choose a number in between."
@@ -210,6 +213,23 @@ def _check_seats(wish: Wish) -> None:
         raise ChangeRefused(
             f"For more than {MOST_SEATS:,} seats write to {_sales()}: there is a better price.",
             way_out=WayOut.SUPPORT,
+        )
+
+
+def _check_following(wish: Wish) -> None:
+    """Nobody chooses the number: it is that of the members."""
+    assert wish.plan.seats is not None
+    if wish.is_only_seats:
+        raise ChangeRefused(
+            f"The seats of {wish.plan.name} follow your members: invite or remove somebody, and they are right.",
+            way_out=WayOut.MEMBERS,
+        )
+    members = membership.wanted(wish.account, wish.plan)
+    if wish.quantity != members or (wish.plan.seats.max is not None and members > wish.plan.seats.max):
+        raise ChangeRefused(
+            f"{wish.plan.name} is paid for each member, which makes {members} seats for you"
+            + (f"; it is sold with at most {wish.plan.seats.max}." if wish.plan.seats.max else "."),
+            way_out=WayOut.MEMBERS,
         )
 
 

@@ -16,7 +16,17 @@ from accounts.requests import AccountRequest
 from billing import catalog, clock, seats
 from billing import rights as rights_of_request
 from billing.catalog import Price
-from billing.changes import confirmation, downgrade, losses, preview, telling, tokens, upgrade, wishes
+from billing.changes import (
+    confirmation,
+    downgrade,
+    losses,
+    membership,
+    preview,
+    telling,
+    tokens,
+    upgrade,
+    wishes,
+)
 from billing.changes.refusals import ChangeRefused, NothingBought, NotYours, Stale
 from billing.entitlements import Entitlements
 from billing.lifecycle import subscriptions
@@ -189,6 +199,8 @@ def _first_quantity(request: HttpRequest, price: Price) -> int:
     bounds = catalog.current().plan(price.plan_key).seats
     if bounds is None or not price.per_seat:
         return 1
+    if bounds.follow_members:
+        return membership.wanted(account, catalog.current().plan(price.plan_key))
     has = seats.sold(account) or 0
     number = max(bounds.min, has, seats.taken(account, now=clock.wall()))
     return number if bounds.max is None else min(number, bounds.max)
