@@ -66,7 +66,7 @@ class Simulator:
         found = {"Content-Type": "application/json", "Request-Id": request_id, "Stripe-Version": API_VERSION}
         if key:
             found["Idempotency-Key"] = key
-        return status, found | extra, answer.encode()
+        return status, found | extra, answer if isinstance(answer, bytes) else answer.encode()
 
     @contextmanager
     def transaction(
@@ -115,7 +115,7 @@ class Simulator:
 
     def _answer(
         self, method: str, path: str, query: str, body: bytes, headers: dict[str, str], key: str | None
-    ) -> tuple[int, str, dict[str, str]]:
+    ) -> tuple[int, str | bytes, dict[str, str]]:
         mark = idempotency.fingerprint(method, path, body)
         is_executing = False
         try:
@@ -145,6 +145,8 @@ class Simulator:
             route.check(request)
             is_executing = True
             result = route.verb(self, request, *ids)
+            if isinstance(result, routing.Document):
+                return 200, result.content, {"Content-Type": result.content_type}
             if coupon is not None:
                 result = legacy.put_on(self, result, coupon)
             answer = json.dumps(view.render(self, result, request.params.list("expand")))

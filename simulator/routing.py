@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from simulator import sdk
 from simulator.errors import invalid, missing_param
@@ -22,7 +22,15 @@ class Request:
     idempotency_key: str | None = None
 
 
-Verb = Callable[..., dict[str, Any]]
+@dataclass(frozen=True)
+class Document:
+    """An answer that is a file and no object."""
+
+    content: bytes
+    content_type: str
+
+
+Verb = Callable[..., dict[str, Any] | Document]
 
 
 @dataclass
@@ -56,11 +64,14 @@ class Route:
 _ROUTES: dict[tuple[str, int], list[Route]] = {}
 
 
-def route(method: str, template: str) -> Callable[[Verb], Verb]:
+Announced = TypeVar("Announced", bound=Verb)
+
+
+def route(method: str, template: str) -> Callable[[Announced], Announced]:
     """Announces a verb at `template`, e.g. `/v1/customers/{id}`; fixed words win over placeholders."""
     pattern = re.compile("^" + re.sub(r"\{\w+\}", r"([^/]+)", template) + "$")
 
-    def announce(verb: Verb) -> Verb:
+    def announce(verb: Announced) -> Announced:
         routes = _ROUTES.setdefault((method, template.count("/")), [])
         routes.append(Route(method, pattern, verb))
         routes.sort(key=lambda known: known.pattern.groups)

@@ -5,12 +5,11 @@
 from typing import TYPE_CHECKING, Any
 
 from simulator import agenda, events, lists, view
-from simulator.billing_engine import basket, discounts, items, money, periods, subscribing, taxing
-from simulator.billing_engine.terms import Terms
+from simulator.billing_engine import money, offering, periods
 from simulator.errors import invalid, no_such
 from simulator.params import Params
-from simulator.resources import customers, prices
-from simulator.routing import Request, route
+from simulator.resources import customers
+from simulator.routing import Document, Request, route
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
@@ -21,9 +20,11 @@ _OPEN_DAYS = 30
 
 @route("POST", "/v1/quotes")
 def create(sim: "Simulator", request: Request) -> Obj:
-    """POST /v1/quotes: a draft."""
+    """POST /v1/quotes: a draft, maybe made from another quote or as a revision of it."""
     params = request.params
-    customer = customers.need(sim, params.need("customer"), param="customer", status=400)
+    source = _source(sim, params)
+    name = source["customer"] if source else params.need("customer")
+    customer = customers.need(sim, name, param="customer", status=400)
     now = sim.clock.now(customer)
     quote = new(
         "quote",
@@ -41,7 +42,9 @@ def create(sim: "Simulator", request: Request) -> Obj:
     }
     quote.pop("line_items")
     quote["_"] = {"line_items": [], "discounts": []}
-    _fill(sim, quote, params)
+    if source is not None:
+        offering.copy(quote, source, is_revision=params.inner("from_quote").flag("is_revision"))
+    offering.fill(sim, quote, params)
     return events.created(sim, quote)
 
 
@@ -70,7 +73,7 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
     quote["metadata"] = params.metadata(quote["metadata"])
     quote["expires_at"] = params.integer("expires_at", quote["expires_at"])
     if quote["status"] == "draft":
-        _fill(sim, quote, params)
+        offering.fill(sim, quote, params)
     return sim.save(quote)
 
 
@@ -87,6 +90,7 @@ def finalize(sim: "Simulator", request: Request, name: str) -> Obj:
     quote["expires_at"] = request.params.integer("expires_at", quote["expires_at"])
     quote["status_transitions"]["finalized_at"] = sim.clock.now(quote)
     sim.save(quote)
+    _supersede(sim, quote)
     events.emit(sim, "quote.finalized", quote)
     return quote
 
@@ -98,36 +102,9 @@ def accept(sim: "Simulator", request: Request, name: str) -> Obj:
     if quote["status"] != "open":
         raise _wrong(quote, "accepted")
     customer = customers.need(sim, quote["customer"], param="customer", status=400)
-    data, days = quote["subscription_data"], quote["subscription_data"]["trial_period_days"]
-    now = sim.clock.now(customer)
-    bought = [
-        items.Wanted(prices.need(sim, one["price"]), one["quantity"], tax_rates=one["_"]["tax_rates"])
-        for one in quote["_"]["line_items"]
-    ]
-    found = [discounts.redeem(sim, customer=customer["id"], **each)["id"] for each in quote["_"]["discounts"]]
-    subscription = subscribing.begin(
-        sim,
-        customer,
-        Terms(
-            wanted=bought,
-            trial_end=now + days * periods.DAY if days else None,
-            behavior="default_incomplete"
-            if customer["invoice_settings"]["default_payment_method"] is None
-            else "allow_incomplete",
-            collection_method=quote["collection_method"],
-            days_until_due=quote["invoice_settings"]["days_until_due"],
-            metadata=dict(data["metadata"]),
-            description=data["description"],
-            discounts=found,
-            automatic_tax=quote["automatic_tax"]["enabled"],
-        ),
-    )
-    quote |= {
-        "status": "accepted",
-        "subscription": subscription["id"],
-        "invoice": subscription["latest_invoice"],
-    }
-    quote["status_transitions"]["accepted_at"] = now
+    offering.begin(sim, quote, customer)
+    quote["status"] = "accepted"
+    quote["status_transitions"]["accepted_at"] = sim.clock.now(customer)
     sim.save(quote)
     events.emit(sim, "quote.accepted", quote)
     return quote
@@ -154,99 +131,58 @@ def list_upfront(sim: "Simulator", request: Request, name: str) -> Obj:
     return lists.of(_need(sim, name)["_"]["line_items"], request.path, request)
 
 
+@route("GET", "/v1/quotes/{id}/pdf")
+def pdf(sim: "Simulator", request: Request, name: str) -> Document:
+    """GET /v1/quotes/{id}/pdf of one that is no draft any more; the SDKs ask files.stripe.com for it."""
+    from simulator.pages.pdf import one_page
+
+    quote = _need(sim, name)
+    if quote["number"] is None:
+        raise _wrong(quote, "downloaded")
+    customer = sim.store.get("customer", quote["customer"]) or {}
+    currency = quote["currency"]
+    bought = [
+        f"{one['quantity'] or 1} × {one['description']}: {money.shown(one['amount_total'], currency)}"
+        for one in quote["_"]["line_items"]
+    ]
+    said = [
+        quote["header"] or "Simulated shop",
+        f"Quote {quote['number']} for {customer.get('name') or customer.get('email') or quote['customer']}",
+        f"Open until {periods.shown(quote['expires_at'])}",
+        *([quote["description"]] if quote["description"] else []),
+        "",
+        *bought,
+        f"Total: {money.shown(quote['amount_total'], currency)}",
+        "",
+        quote["footer"] or "",
+        "This is a simulation: nothing was offered by anybody.",
+    ]
+    return Document(one_page(said), "application/pdf")
+
+
 @view.grows("quote", "line_items")
 def _grow_line_items(sim: "Simulator", quote: Obj) -> Any:
     return lists.of(quote["_"]["line_items"], f"/v1/quotes/{quote['id']}/line_items")
 
 
-def _fill(sim: "Simulator", quote: Obj, params: Params) -> None:
-    for key in ("description", "footer", "header"):
-        if key in params:
-            quote[key] = params.text(key)
-    if "collection_method" in params:
-        quote["collection_method"] = params.choice(
-            "collection_method", ("charge_automatically", "send_invoice"), "charge_automatically"
-        )
-    days = params.inner("invoice_settings").integer("days_until_due")
-    if days is not None:
-        quote["invoice_settings"]["days_until_due"] = days
-    if "automatic_tax" in params:
-        is_on = params.inner("automatic_tax").flag("enabled")
-        quote["automatic_tax"] = {
-            "enabled": is_on,
-            "liability": {"type": "self"} if is_on else None,
-            "provider": "stripe" if is_on else None,
-            "status": "complete" if is_on else None,
-        }
-    data = params.inner("subscription_data")
-    if "description" in data:
-        quote["subscription_data"]["description"] = data.text("description")
-    quote["subscription_data"]["trial_period_days"] = data.integer(
-        "trial_period_days", quote["subscription_data"]["trial_period_days"]
-    )
-    quote["subscription_data"]["metadata"] = data.metadata(quote["subscription_data"]["metadata"])
-    if "line_items" in params:
-        quote["_"]["line_items"] = basket.read(sim, params, "subscription")
-    if "discounts" in params:
-        quote["_"]["discounts"] = [
-            {"coupon": one.text("coupon"), "promotion_code": one.text("promotion_code")}
-            for one in params.each("discounts")
-        ]
-    if quote["collection_method"] == "send_invoice" and quote["invoice_settings"]["days_until_due"] is None:
-        quote["invoice_settings"]["days_until_due"] = 30
-    _total_up(sim, quote)
+def _source(sim: "Simulator", params: Params) -> Obj | None:
+    name = params.inner("from_quote").text("quote")
+    if name is None:
+        return None
+    found = sim.store.get("quote", name)
+    if found is None:
+        raise no_such("quote", name, param="from_quote[quote]", status=400)
+    if params.inner("from_quote").flag("is_revision") and found["status"] != "open":
+        raise invalid("Only an open quote can be revised.", param="from_quote[is_revision]")
+    return found
 
 
-def _total_up(sim: "Simulator", quote: Obj) -> None:
-    """What is offered, by the same arithmetic as the invoice on acceptance."""
-    bought = quote["_"]["line_items"]
-    if not bought:
-        return
-    parts = [int(one["amount_subtotal"]) for one in bought]
-    taken = _taken(sim, quote, parts)
-    customer = sim.store.get("customer", quote["customer"]) or {}
-    taxes = [
-        taxing.automatic(sim, part - off, prices.need(sim, one["price"]), customer.get("tax_exempt"))
-        if quote["automatic_tax"]["enabled"]
-        else 0
-        for one, part, off in zip(bought, parts, taken, strict=True)
-    ]
-    for one, part, off, tax in zip(bought, parts, taken, taxes, strict=True):
-        one |= {"amount_discount": off, "amount_tax": tax, "amount_total": part - off + tax}
-    sums = {
-        "amount_subtotal": sum(parts),
-        "amount_total": sum(parts) - sum(taken) + sum(taxes),
-    }
-    details = {
-        "amount_discount": sum(taken),
-        "amount_shipping": 0,
-        "amount_tax": sum(taxes),
-    }
-    rhythms = [prices.need(sim, one["price"])["recurring"] for one in bought]
-    recurring = next(rhythm for rhythm in rhythms if rhythm)
-    quote |= {**sums, "currency": bought[0]["currency"], "total_details": dict(details)}
-    quote["computed"] = {
-        "recurring": {
-            **sums,
-            "interval": recurring["interval"],
-            "interval_count": recurring["interval_count"],
-            "total_details": dict(details),
-        },
-        "upfront": {**sums, "total_details": dict(details)},
-    }
-
-
-def _taken(sim: "Simulator", quote: Obj, parts: list[int]) -> list[int]:
-    for each in quote["_"]["discounts"]:
-        code = sim.store.get("promotion_code", each["promotion_code"])
-        name = code["promotion"]["coupon"] if code else each["coupon"]
-        coupon = sim.store.get("coupon", name)
-        if coupon is None:
-            raise no_such("coupon", str(name), param="discounts[0][coupon]", status=400)
-        if coupon["percent_off"] is not None:
-            return [money.share(part, round(coupon["percent_off"] * 100), 10_000) for part in parts]
-        return money.spread(min(coupon["amount_off"], sum(parts)), parts)
-    return [0] * len(parts)
+def _supersede(sim: "Simulator", quote: Obj) -> None:
+    """A revision that is final takes the place of what it revises."""
+    origin = quote["from_quote"] or {}
+    revised = sim.store.get("quote", origin.get("quote"))
+    if revised is not None and origin["is_revision"] and revised["status"] == "open":
+        _cancel(sim, revised)
 
 
 def _cancel(sim: "Simulator", quote: Obj) -> Obj:
