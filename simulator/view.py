@@ -25,6 +25,7 @@ _BY_PREFIX = {
     "ii_": "invoiceitem",
     "in_": "invoice",
     "pi_": "payment_intent",
+    "plink_": "payment_link",
     "pm_": "payment_method",
     "price_": "price",
     "promo_": "promotion_code",
