@@ -4,7 +4,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import health, mailbox
+from config import health, mailbox, operations
 
 # Staff log in where everybody does: by second factor, and with a limit to guessing. Django's own page has neither.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("usage.urls")),
     path("demo/mailbox/", mailbox.mailbox, name="demo_mailbox"),
     path("login/", include("allauth.urls")),
+    path("staff/operations/", operations.operations, name="operations"),
     path("staff/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

@@ -93,6 +93,12 @@ def counts(*, now: datetime, hours: int = 24) -> Counter[str]:
     return total
 
 
+def try_again() -> None:
+    """Ask the cache again at once, whatever it did lately."""
+    global _rest_until
+    _rest_until = 0.0
+
+
 _rest_until = 0.0
 _rest_lock = threading.Lock()
 
