@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -22,6 +24,8 @@ from accounts.decorators import AccountView, P, PlainView, account_required
 from accounts.models import Member
 from accounts.requests import AccountRequest
 from billing import catalog, rights
+
+ON_HOLD = "Nothing can be used until that is settled; please write to us."
 
 
 def requires(*switches: str) -> Callable[[AccountView[P]], PlainView[P]]:
@@ -44,7 +48,8 @@ def requires(*switches: str) -> Callable[[AccountView[P]], PlainView[P]]:
                         request,
                         status=403,
                         code="feature_not_included",
-                        detail="This account is on hold. Nothing can be used until that is settled; please write to us."
+                        heading="This account is on hold" if is_blocked else "This is not in your plan",
+                        detail=ON_HOLD
                         if is_blocked
                         else f"{granted.plan.name} does not include {feature.name}. Choose a plan that does.",
                         upgrade_url="" if is_blocked else upgrade_url(),
@@ -59,7 +64,14 @@ def requires(*switches: str) -> Callable[[AccountView[P]], PlainView[P]]:
 
 
 def refuse(
-    request: HttpRequest, *, status: int, code: str, detail: str, upgrade_url: str = "", **more: Any
+    request: HttpRequest,
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    heading: str = "This needs more than your plan has",
+    upgrade_url: str = "",
+    **more: Any,
 ) -> HttpResponse:
     """A page that says why and where the way out is, or the same as a problem (RFC 9457) for programs.
 
@@ -68,7 +80,7 @@ def refuse(
     if wants_problem(request):
         body = {
             "type": f"urn:tallyhouse:problem:{code}",
-            "title": {402: "Payment Required", 403: "Forbidden", 409: "Conflict"}.get(status, "Error"),
+            "title": HTTPStatus(status).phrase,
             "status": status,
             "code": code,
             "detail": detail,
@@ -76,7 +88,7 @@ def refuse(
             **({"upgrade_url": upgrade_url} if upgrade_url else {}),
         }
         response = HttpResponse(
-            json.dumps(body, default=str), status=status, content_type="application/problem+json"
+            json.dumps(body, cls=DjangoJSONEncoder), status=status, content_type="application/problem+json"
         )
     else:
         member: Member | None = getattr(request, "member", None)
@@ -85,6 +97,7 @@ def refuse(
             request,
             "billing/refused.html",
             {
+                "heading": heading,
                 "detail": detail,
                 "upgrade_url": upgrade_url,
                 "may_bill": may_bill,

@@ -68,25 +68,26 @@ def _is_ours(request: HttpRequest, view: Callable[..., Any]) -> bool:
 
 
 def _refuse(request: AccountRequest, rights: Entitlements) -> HttpResponse:
-    where = "billing:pricing" if rights.subscription is None else "billing:settings"
-    said = (
-        "This needs a plan. Choose one to go on; nothing of yours is lost."
-        if rights.subscription is None
-        else "The subscription has lapsed. Put it right to go on; nothing of yours is lost."
-    )
+    where = "billing:pricing" if rights.subscription is None and not rights.is_blocked else "billing:settings"
     if rights.is_blocked:
-        where = "billing:settings"
-        said = "This account is on hold. Nothing can be used until that is settled; please write to us."
+        heading, said = "This account is on hold", gates.ON_HOLD
+    elif rights.subscription is None:
+        heading = "This needs a plan"
+        said = "Choose a plan to go on; nothing of yours is lost."
+    else:
+        heading = "The subscription has lapsed"
+        said = "Put it right to go on; nothing of yours is lost."
     # A form that was sent is not sent elsewhere: whoever sent it is told that it was not done.
     is_reading = request.method in ("GET", "HEAD")
     if is_reading and request.member.may_bill and not gates.wants_problem(request):
-        messages.warning(request, said)
+        messages.warning(request, f"{heading}. {said}")
         return redirect(where)
     return gates.refuse(
         request,
         status=402,
         code="subscription_required",
-        detail=said,
+        heading=heading,
+        detail=f"{heading}. {said}" if gates.wants_problem(request) else said,
         upgrade_url="" if rights.is_blocked else gates.upgrade_url(),
         reason=rights.reason,
     )

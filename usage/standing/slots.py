@@ -14,7 +14,7 @@ from usage.models.standing import SlotQuerySet
 from usage.standing.gauges import check_key
 from usage.standing.limits import LimitReached, known_limit, locked, or_check_failed
 
-__all__ = ["InvalidTtl", "LimitReached", "Slot", "SlotLost", "beat", "give_back", "running", "take"]
+__all__ = ["InvalidTtl", "LimitReached", "Slot", "SlotLost", "beat", "give_back", "hold", "running", "take"]
 
 TTL = timedelta(minutes=5)
 LONGEST_TTL = timedelta(days=1)
@@ -102,6 +102,27 @@ def give_back(*, account: Account, feature: str, key: str, user: User | None = N
     with _mine(account, feature, user) as slots:
         gone, _ = slots.filter(key=key).delete()
     return bool(gone)
+
+
+@contextmanager
+def hold(
+    *,
+    account: Account,
+    feature: str,
+    key: str,
+    now: datetime,
+    ttl: timedelta = TTL,
+    user: User | None = None,
+) -> Iterator[Slot]:
+    """Do the block while a slot is held for it, given back at its end. Raises as `take` does.
+
+    Give it a `ttl` longer than the block can take, or call `beat` in it.
+    """
+    slot = take(account=account, feature=feature, key=key, now=now, ttl=ttl, user=user)
+    try:
+        yield slot
+    finally:
+        give_back(account=account, feature=feature, key=key)
 
 
 def running(account: Account, feature: str, *, now: datetime) -> SlotQuerySet:
