@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 
 from accounts.models import Account
 from billing import clock, suspension
+from billing.admin import refunds
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin, amount
 from billing.lifecycle import subscriptions
 from billing.lifecycle.lease import LeaseTaken
@@ -21,7 +23,7 @@ from billing.models import (
     SubscriptionItem,
     TrialRedemption,
 )
-from billing.stripe import gateway
+from billing.stripe import disputes, gateway
 
 ACCOUNT = ("account__name", "=account__id", "account__members__user__email")
 PATIENCE_SECONDS = 5.0
@@ -66,7 +68,7 @@ class CustomerAdmin(SyncAction):
     list_select_related = ("account",)
     search_fields = (*ACCOUNT, "=stripe_customer_id", "card_last4")
     ordering = ("-created_at",)
-    actions = (*SyncAction.actions, "suspend", "lift")
+    actions = (*SyncAction.actions, "suspend", "lift", "forgive_disputes")
 
     @admin.action(description="Put on hold: may read and export, nothing else", permissions=["act"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
@@ -82,6 +84,17 @@ class CustomerAdmin(SyncAction):
             suspension.lift(account=customer.account)
             self.log_change(request, customer, "Let go on")
         self.message_user(request, "They have again what they bought.")
+
+    @admin.action(description="Forgive disputes that were lost: they block no longer", permissions=["act"])
+    def forgive_disputes(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
+        for customer in queryset.select_related("account").exclude(stripe_customer_id=None):
+            try:
+                forgiven = disputes.forgive(customer.account, by=str(request.user), now=clock.wall())
+            except (LeaseTaken, gateway.StripeError) as error:
+                self.message_user(request, f"{customer.account.name}: {error} Try again.", messages.ERROR)
+                continue
+            self.log_change(request, customer, f"Disputes forgiven: {', '.join(forgiven) or 'none was lost'}")
+            self.message_user(request, f"{customer.account.name}: {len(forgiven)} forgiven.")
 
     @admin.display(description="Card")
     def card(self, customer: Customer) -> str:
@@ -145,6 +158,14 @@ class PaymentAdmin(SyncAction):
     )
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
+
+    def get_urls(self) -> list[URLPattern]:
+        way = path(
+            "<int:payment_id>/refund/",
+            self.admin_site.admin_view(refunds.give_back),
+            name="billing_payment_refund",
+        )
+        return [way, *super().get_urls()]
 
     @admin.display(description="Due", ordering="amount_due")
     def due(self, payment: Payment) -> str:

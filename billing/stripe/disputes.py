@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from accounts.models import Account
+from billing import effects
 from billing.lifecycle import lease
 from billing.messages import disputes as messages
-from billing.models import Customer
+from billing.models import Customer, Effect
 from billing.stripe import gateway
 
 # Inquiries (`warning_…`) take no money, and a prevented dispute never was one:
@@ -51,12 +53,41 @@ def follow(account: Account, customer_id: str, *, now: datetime) -> None:
                 )
 
 
+def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
+    """Let what was lost count no longer, for ever; answers the disputes' ids. A new one counts again.
+
+    `now` is wall time. Raises LeaseTaken, LeaseLost and the gateway's errors.
+    """
+    customer = Customer.objects.get(account=account)
+    assert customer.stripe_customer_id
+    lost = [found["id"] for found in _disputes(customer.stripe_customer_id) if found["status"] == "lost"]
+    with transaction.atomic():
+        for name in lost:
+            effects.once(key=_key(name), kind="dispute_forgiven", account=account, now=now, detail={"by": by})
+    follow(account, customer.stripe_customer_id, now=now)
+    return lost
+
+
 def _gravest_state(customer_id: str) -> str:
+    found = _disputes(customer_id)
+    forgiven = set(
+        Effect.objects.filter(key__in=[_key(dispute["id"]) for dispute in found]).values_list(
+            "key", flat=True
+        )
+    )
+    states = {STATES.get(dispute["status"], "") for dispute in found if _key(dispute["id"]) not in forgiven}
+    return next((state for state in ("lost", "open") if state in states), "")
+
+
+def _disputes(customer_id: str) -> list[dict[str, Any]]:
     charges = gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
-    states = {
-        STATES.get(dispute["status"], "")
+    return [
+        dispute
         for charge in charges
         if charge["disputed"]
         for dispute in gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
-    }
-    return next((state for state in ("lost", "open") if state in states), "")
+    ]
+
+
+def _key(dispute_id: str) -> str:
+    return f"dispute_forgiven:{dispute_id}"

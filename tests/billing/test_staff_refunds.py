@@ -1,0 +1,156 @@
+"""Staff give money back: in part or all of it, once, with a reason that stays; and forgive a dispute that was lost."""
+
+import re
+import uuid
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+
+from billing import access, clock, entitlements
+from billing.lifecycle import checkout
+from billing.models import Customer, Effect, Payment, Subscription
+from billing.stripe import disputes
+from tests import factories
+from tests.accounts.conftest import acting_for, log_in
+from tests.billing.shopping import at_stripe, buy, go_to_the_till, pay
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CARD_THAT_IS_DISPUTED = "4000000000000259"
+
+
+@pytest.fixture
+def kaboot(simulator, settings):
+    settings.BILLING_CATALOG = "kaboot"
+    call_command("sync_catalog", verbosity=0)
+    simulator.deliveries.forget()
+    return simulator
+
+
+def text(response):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def give_back(client, payment, amount, *, reason="a bad day", nonce=None):
+    return client.post(
+        reverse("admin:billing_payment_refund", args=[payment.pk]),
+        {"amount": amount, "reason": reason, "nonce": str(nonce or uuid.uuid4())},
+        follow=True,
+    )
+
+
+def given_back(shop, account):
+    return sum(charge["amount_refunded"] for charge in at_stripe(shop, account, "charge"))
+
+
+def test_a_part_is_given_back_and_the_plan_goes_on(kaboot, account, alice, as_dana):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    payment = Payment.objects.get()
+    assert "Give back…" in text(as_dana.get(reverse("admin:billing_payment_change", args=[payment.pk])))
+
+    page = give_back(as_dana, payment, "1.50")
+
+    assert "$1.50 are on their way back" in text(page)
+    assert given_back(kaboot, account) == 150
+    payment.refresh_from_db()
+    assert payment.amount_refunded == 150
+    assert Subscription.objects.live().exists()
+    assert Effect.objects.get(kind="staff_refund").detail["reason"] == "a bad day"
+    assert "$1.50 refunded" in text(acting_for(account, alice).get("/billing/"))
+
+
+def test_all_of_the_first_payment_in_its_days_ends_the_plan(kaboot, account, alice, as_dana):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+
+    give_back(as_dana, Payment.objects.get(), "5.00")
+
+    assert given_back(kaboot, account) == 500
+    assert entitlements.of(account, now=clock.now(account)).level == access.Level.FREE
+
+
+def test_a_button_pressed_twice_gives_back_once(kaboot, account, alice, as_dana):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    nonce = uuid.uuid4()
+
+    for _ in range(2):
+        give_back(as_dana, Payment.objects.get(), "1.00", nonce=nonce)
+
+    assert given_back(kaboot, account) == 100
+    assert Effect.objects.filter(kind="staff_refund").count() == 1
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "5.01", "0.005", "nan", "1e99", "", "five"])
+def test_an_amount_that_cannot_be_given_back_is_refused_in_words(kaboot, account, alice, as_dana, amount):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+
+    page = give_back(as_dana, Payment.objects.get(), amount)
+
+    assert page.status_code == 422
+    assert given_back(kaboot, account) == 0
+
+
+def test_a_reason_is_asked_for(kaboot, account, alice, as_dana):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+
+    assert give_back(as_dana, Payment.objects.get(), "1.00", reason="").status_code == 422
+    assert given_back(kaboot, account) == 0
+
+
+def test_what_was_given_back_before_cannot_be_given_back_again(kaboot, account, alice, as_dana):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    give_back(as_dana, Payment.objects.get(), "4.00")
+
+    assert give_back(as_dana, Payment.objects.get(), "2.00").status_code == 422
+    assert given_back(kaboot, account) == 400
+
+
+def test_staff_without_the_right_and_customers_do_not_get_there(kaboot, account, alice, client):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    clerk = factories.person(email="erin@example.com", is_staff=True)
+    log_in(client, clerk)
+
+    assert give_back(client, Payment.objects.get(), "1.00").status_code == 403
+    assert give_back(acting_for(account, alice), Payment.objects.get(), "1.00").status_code != 422
+    assert given_back(kaboot, account) == 0
+
+
+def test_a_dispute_that_was_lost_is_forgiven_for_ever_and_the_next_one_counts_again(
+    kaboot, account, alice, as_dana, settle
+):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, CARD_THAT_IS_DISPUTED)
+    checkout.complete(account=account, session_id=intent.stripe_session_id)
+    settle()
+    [dispute] = [found for charge in at_stripe(kaboot, account, "charge") for found in _disputes_of(charge)]
+    _lose(dispute)
+    settle()
+    assert entitlements.of(account, now=clock.now(account)).is_blocked
+
+    page = as_dana.post(
+        reverse("admin:billing_customer_changelist"),
+        {"action": "forgive_disputes", "_selected_action": [str(account.pk)]},
+        follow=True,
+    )
+
+    assert "1 forgiven" in text(page)
+    assert entitlements.of(account, now=clock.now(account)).level == access.Level.FULL
+    customer = Customer.objects.get(account=account)
+    disputes.follow(account, customer.stripe_customer_id, now=clock.wall())  # an old letter once more
+    assert not entitlements.of(account, now=clock.now(account)).is_blocked
+
+
+def _disputes_of(charge):
+    from billing.stripe import gateway
+
+    return gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
+
+
+def _lose(dispute):
+    from billing.stripe import gateway
+
+    gateway.post(
+        f"/v1/disputes/{dispute['id']}",
+        {"evidence": {"uncategorized_text": "losing_evidence"}, "submit": True},
+        idempotency_key="lose",
+    )
