@@ -64,7 +64,9 @@ def _paid(plan: Plan, feature: Feature) -> str:
     price = plan.price_of_units(feature.key)
     if price is None:
         return "paid by the unit"
-    return ", ".join(money.steps(price)) or f"{money.text(price.amount, price.currency)} each"
+    return (
+        f"{'from ' if money.has_steps(price) else ''}{money.text(money.lowest(price), price.currency)} each"
+    )
 
 
 def _kept(allowance: Allowance) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -217,15 +218,17 @@ def expire(*, now: datetime, limit: int = 500) -> int:
 
 
 def balances(account: Account, *, now: datetime) -> list[Balance]:
-    """What is left by feature, in the catalog's order; features without credits are not named."""
+    """What is left by feature, in the catalog's order; features without credits are not named. One query."""
+    there = CreditGrant.objects.filter(account=account).usable(now).order_by("feature")
+    by_feature = {key: list(grants) for key, grants in groupby(there, key=lambda grant: grant.feature)}
     found = []
-    for feature in catalog.current().features:
-        left = list(CreditGrant.objects.burnable(account, feature, now))
-        if not left:
-            continue
-        ends = min((grant.expires_at for grant in left if grant.expires_at is not None), default=None)
-        ending = sum(grant.remaining for grant in left if ends is not None and grant.expires_at == ends)
-        found.append(Balance(feature, sum(grant.remaining for grant in left), ends, ending))
+    for feature in [key for key in catalog.current().features if key in by_feature]:
+        grants_left = by_feature[feature]
+        ends = min((grant.expires_at for grant in grants_left if grant.expires_at is not None), default=None)
+        ending = sum(
+            grant.remaining for grant in grants_left if ends is not None and grant.expires_at == ends
+        )
+        found.append(Balance(feature, sum(grant.remaining for grant in grants_left), ends, ending))
     return found
 
 

@@ -47,11 +47,20 @@ def text(amount: int, currency: str, *, locale: str = LOCALE, short: bool = Fals
 
 def price_phrase(price: Price) -> str:
     """What a price asks for: "$29.00 a month", "$19.00 a seat and month", "from $0.30 a token" (of several steps)."""
-    amounts = [tier.amount for tier in price.tiers] or [price.amount]
-    amount = f"{'from ' if len(set(amounts)) > 1 else ''}{text(min(amounts), price.currency)}"
+    amount = f"{'from ' if has_steps(price) else ''}{text(lowest(price), price.currency)}"
     if price.meter:
         return f"{amount} a {price.unit_label or 'unit'}"
     return f"{amount} {'a seat and ' if price.per_seat else 'a '}{period_phrase(price)}"
+
+
+def lowest(price: Price) -> int:
+    """The amount of a price, or of its cheapest step."""
+    return min([tier.amount for tier in price.tiers] or [price.amount])
+
+
+def has_steps(price: Price) -> bool:
+    """Whether a unit does not always cost the same."""
+    return len({tier.amount for tier in price.tiers}) > 1
 
 
 def steps(price: Price) -> list[str]:

@@ -58,10 +58,12 @@ class Tag:
     price: Price
     amount: str
     per: str
-    # What is paid by the unit on top: "and $0.50 a token", beyond what is included.
-    plus: str
+    # "from", where it is the lowest of several steps.
+    prefix: str
     # The steps of a price that has them: "1 to 100 for $0.50 each".
     steps: tuple[str, ...]
+    # What is paid by the unit, each with its steps: "1,000 tokens a month included, then $0.50 a token".
+    units: tuple[tuple[str, tuple[str, ...]], ...]
     # What the smallest purchase costs, where that is more than one seat.
     total: str
     first_seats: int
@@ -185,10 +187,11 @@ def _tag(plan: Plan, interval: Interval, catalog: Catalog, viewer: Viewer) -> Ta
     charge = "" if price.per_seat else f", {sum_text},"
     return Tag(
         price=price,
-        amount=_amount(price),
+        amount=money.text(money.lowest(price), price.currency, short=True),
         per=_per(price),
-        plus=" ".join(_by_the_unit(plan, price, catalog)),
+        prefix="from" if money.has_steps(price) else "",
         steps=tuple(money.steps(price)),
+        units=tuple(_by_the_unit(plan, price, catalog)),
         total=f"{sum_text} a {money.period_phrase(price)}" if price.per_seat else "",
         first_seats=seats,
         saving=_saving_phrase(plan, price) if interval == "year" else "",
@@ -197,24 +200,21 @@ def _tag(plan: Plan, interval: Interval, catalog: Catalog, viewer: Viewer) -> Ta
     )
 
 
-def _amount(price: Price) -> str:
-    """The number in large type; of steps the lowest, which "from" says."""
-    amounts = [tier.amount for tier in price.tiers] or [price.amount]
-    return f"{'from ' if len(set(amounts)) > 1 else ''}{money.text(min(amounts), price.currency, short=True)}"
-
-
-def _by_the_unit(plan: Plan, price: Price, catalog: Catalog) -> Iterator[str]:
+def _by_the_unit(plan: Plan, price: Price, catalog: Catalog) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What use costs, and how much of it is included."""
     for metered in plan.metered_prices:
         if metered.months != price.months or metered.meter is None:
             continue
-        if metered != price:
-            steps = ", ".join(money.steps(metered))
-            yield f"and {money.price_phrase(metered)}" + (f" ({steps})" if steps else "")
-        allowance = plan.included(metered.meter)
+        allowance, phrase = plan.included(metered.meter), money.price_phrase(metered)
+        is_beside = metered != price
         if allowance is not None and allowance.quantity:
-            included = money.quantity(allowance.quantity, catalog.feature(metered.meter))
-            yield f"beyond {included} a {allowance.per}, which cost nothing more"
+            many = money.quantity(allowance.quantity, catalog.feature(metered.meter))
+            yield (
+                f"{many} a {allowance.per} included, then {phrase}",
+                tuple(money.steps(metered) if is_beside else ()),
+            )
+        elif is_beside:
+            yield f"and {phrase}", tuple(money.steps(metered))
 
 
 def _first_seats(plan: Plan, viewer: Viewer) -> int:

@@ -17,11 +17,17 @@ FIRST_COME = 100
 
 
 class CreditGrantQuerySet(models.QuerySet["CreditGrant"]):
+    def usable(self, now: datetime) -> CreditGrantQuerySet:
+        """Those with something left whose time is not over."""
+        return self.filter(remaining__gt=0).filter(
+            models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now)
+        )
+
     def burnable(self, account: Account | UUID, feature: str, now: datetime) -> CreditGrantQuerySet:
         """What can be drawn from, in the order it is drawn: by priority, then what ends first, then the oldest."""
         return (
-            self.filter(account=account, feature=feature, remaining__gt=0)
-            .filter(models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now))
+            self.filter(account=account, feature=feature)
+            .usable(now)
             .order_by("priority", models.F("expires_at").asc(nulls_last=True), "granted_at", "id")
         )
 

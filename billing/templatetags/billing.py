@@ -6,7 +6,7 @@ from django import template
 from django.template.loader import render_to_string
 
 from accounts.models import Account, Member
-from billing import catalog, notices
+from billing import catalog, credits, notices
 from billing import rights as rights_of_request
 from billing.changes import telling
 from billing.entitlements import Entitlements
@@ -60,9 +60,10 @@ def ends_of(change: PlanChange) -> dict[str, str]:
 
 def _allowance_notices(rights: Entitlements) -> list[Notice]:
     found = []
+    ahead = {balance.feature for balance in credits.balances(rights.account, now=rights.now)}
     for balance in metering.balances(rights.account, now=rights.now, rights=rights):
-        if not balance.limit:
-            continue  # unlimited, metered, or nothing granted: there is no end to warn of
+        if not balance.limit or balance.feature in ahead:
+            continue  # unlimited, metered, nothing granted, or credits beyond it: there is no end to warn of
         kind = "allowance_exhausted" if balance.used >= balance.limit else "allowance_low"
         feature = catalog.current().feature(balance.feature)
         if balance.used >= LOW * balance.limit:

@@ -162,7 +162,7 @@ def test_a_member_uses_no_more_than_their_own_budget_and_others_are_not_touched(
     scan(pro, 50, key="c", user=alice)
     scan(pro, 50, key="d")
 
-    assert '<td class="r num">5</td> <td class="r num">5 a month</td>' in page(owner)
+    assert '5 <span class="soft">used</span></td> <td class="r num">5 a month</td>' in page(owner)
     budget = MemberBudget.objects.get()
     answer = owner.post("/usage/budgets/members/clear/", {"budget": budget.pk}, follow=True)
     assert "Bob may use what Alice &amp; Co has." in answer.content.decode()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django import template
 from django.template.context import Context
 
-from billing import catalog, rights
+from billing import catalog, credits, rights
 from billing.catalog import Feature
 from billing.entitlements import Entitlements
 from usage import metering
@@ -29,11 +29,20 @@ class Bar:
     balance: Balance
     comes_back_at: datetime
     is_daily: bool
+    # Units bought ahead or given, drawn when the balance is used up.
+    credits: int = 0
 
     @property
     def tone(self) -> str:
         percent = self.balance.percent or 0
+        if self.credits:
+            return ""
         return "bad" if percent >= 100 else "warn" if percent >= WARN_AT else ""
+
+    @property
+    def left(self) -> int | None:
+        """All that can be used before somebody is refused; None: without an end."""
+        return None if self.balance.remaining is None else self.balance.remaining + self.credits
 
     @property
     def of(self) -> str:
@@ -58,12 +67,14 @@ def balance_in_header(context: Context) -> Bar | None:
 def _bars(may: Entitlements) -> list[Bar]:
     features = catalog.current().features
     zone = ZoneInfo(may.account.timezone)
+    ahead = {balance.feature: balance.units for balance in credits.balances(may.account, now=may.now)}
     return [
         Bar(
             feature=features[balance.feature],
             balance=balance,
             comes_back_at=balance.period_end.astimezone(zone),
             is_daily=(balance.period_end - balance.period_start).days <= 1,
+            credits=ahead.get(balance.feature, 0),
         )
         for balance in metering.balances(may.account, now=may.now, rights=may)
     ]
