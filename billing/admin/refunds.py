@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -91,8 +92,7 @@ def give_back(request: HttpRequest, payment_id: int) -> HttpResponse:
 
 
 def _log(request: HttpRequest, payment: Payment, said: str) -> None:
-    from django.contrib.admin.models import CHANGE, LogEntry
-
+    assert request.user.pk is not None
     LogEntry.objects.log_actions(
         user_id=request.user.pk,
         queryset=[payment],
