@@ -28,6 +28,10 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
     },
     "people are told of dates that are near": {"task": "billing.tasks.tell_ahead", "schedule": 3600.0},
+    "credits whose time is over are written off": {
+        "task": "billing.tasks.expire_credits",
+        "schedule": 3600.0,
+    },
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
     "people are told what became true": {
         "task": "accounts.tasks.deliver_notifications",
@@ -37,6 +41,11 @@ app.conf.beat_schedule = {
         "task": "usage.tasks.deliver_meter_events",
         "schedule": 15.0,
     },
+    "thresholds of allowances and sums are seen": {
+        "task": "usage.tasks.look_for_crossings",
+        "schedule": 30.0,
+    },
+    "allowances that are back are told": {"task": "usage.tasks.tell_of_returns", "schedule": 300.0},
     "metered units are complete when a period ends": {
         "task": "usage.tasks.close_meter_periods",
         "schedule": 60.0,

@@ -5,6 +5,7 @@ from celery import shared_task
 from billing import clock
 from config import nudge
 from usage import meters
+from usage.alerts import crossings, returning
 from usage.meters import closing, reconciliation, sending, silence
 
 DELIVER_METER_EVENTS = "usage.tasks.deliver_meter_events"
@@ -32,3 +33,15 @@ def reconcile_meters(after: str = "") -> None:
     left_at = reconciliation.reconcile_all(now=clock.wall(), after=after)
     if left_at:
         reconcile_meters.apply_async(kwargs={"after": left_at}, retry=False)
+
+
+@shared_task
+def look_for_crossings() -> None:
+    """Warn whoever has reached a threshold of an allowance or a sum of money."""
+    crossings.look(now=clock.wall())
+
+
+@shared_task
+def tell_of_returns() -> None:
+    """Tell those who had used up an allowance that it is back."""
+    returning.tell(now=clock.wall())

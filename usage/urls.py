@@ -4,11 +4,12 @@ from django.urls import URLPattern, URLResolver, path
 
 from usage import views
 from usage.api import api
-from usage.views import budgets
+from usage.views import alerts, budgets
 
 app_name = "usage"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("usage/", views.overview, name="overview"),
+    path("usage/alerts/", alerts.overview, name="alerts"),
     path("usage/budgets/", budgets.overview, name="budgets"),
     path("usage/budgets/set/", budgets.set_budget, name="set_budget"),
     path("usage/budgets/clear/", budgets.clear_budget, name="clear_budget"),

@@ -73,6 +73,7 @@ _ALL = (
     Kind("quota", "An allowance is nearly used", "usage"),
     Kind("quota_urgent", "An allowance is used up, or almost", "usage", is_urgent=True),
     Kind("allowance_back", "An allowance is back", "usage"),
+    Kind("paid_use", "Use beyond the allowance is paid for", "usage"),
     Kind("spend", "Usage reached a sum you named", "usage"),
     Kind("budget_reached", "Usage reached the budget", "usage", is_urgent=True),
     Kind("cheaper_plan", "Another plan would cost less", "usage"),

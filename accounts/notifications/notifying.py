@@ -34,6 +34,7 @@ def notify(
     now: datetime,
     context: dict[str, Any],
     to: To = "billing",
+    by_mail: bool = True,
 ) -> Notification | None:
     """Tell it once per `key` within the account (or the person); None when it has been told before.
 
@@ -43,6 +44,7 @@ def notify(
              is the data of webhooks
     to       "billing": owners and admins, and mail goes to the account's billing address if it has one;
              "everyone": all but guests; or one person. `account` may be None only for a person
+    by_mail  False: this one is not worth a letter to anybody
 
     Call it in the transaction that makes it true. People see it in the site when that commits; mail, Slack and
     webhooks leave from the outbox after it.
@@ -76,9 +78,8 @@ def notify(
     people = _people(notification, to)
     InboxEntry.objects.bulk_create([InboxEntry(notification=notification, user=user) for user in people])
     due = timezone.now()  # post leaves in everybody's time, whatever the account's is
-    Delivery.objects.bulk_create(
-        [*_mails(notification, known, people, due), *_elsewhere(notification, known, due)]
-    )
+    letters = _mails(notification, known, people, due) if by_mail else []
+    Delivery.objects.bulk_create([*letters, *_elsewhere(notification, known, due)])
     transaction.on_commit(lambda: nudge.workers(nudge.DELIVER_NOTIFICATIONS))
     return notification
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.conf import settings
-from django.db import Error, IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, connections, transaction
 
 from accounts.models import Account, ApiKey, Member, User
 from billing import catalog
+from usage.alerts import hearing
 from usage.metering import counters, drawing, portable, postgres, receipts, refusing, windows
 from usage.metering.attempts import Ask, Attempt
 from usage.metering.receipts import Receipt
@@ -80,7 +81,9 @@ def consume(
         raise CheckFailed(
             "The allowance could not be checked just now, so nothing was counted. Try again with the same key."
         ) from error
-    return _receipt(attempt, account=account, feature=feature, units=units)
+    receipt = _receipt(attempt, account=account, feature=feature, units=units)
+    hearing.note(receipt)
+    return receipt
 
 
 def check(units: int, idempotency_key: str) -> None:
@@ -134,9 +137,10 @@ def _attempt_until_clear(account: Account, ask: Ask) -> Attempt:
 
 
 def _attempt(ask: Ask) -> Attempt:
-    if connection.vendor != "postgresql":
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.vendor != "postgresql":
         return portable.attempt(ask)
-    if connection.in_atomic_block:
+    if database.in_atomic_block:
         # A violated constraint must not end the caller's transaction.
         with transaction.atomic():
             attempt = postgres.attempt(ask)
