@@ -23,7 +23,7 @@ def end(
     from simulator.billing_engine import changing
 
     now = sim.clock.now(subscription)
-    last = _unbilled(sim, subscription, now) if invoice_now and subscription["status"] != "incomplete" else []
+    last = unbilled(sim, subscription, now) if invoice_now and subscription["status"] != "incomplete" else []
     for credit in credits or []:
         changing.keep_proration(sim, subscription, credit)
     before = subscription["status"]
@@ -83,7 +83,8 @@ def _void_first(sim: "Simulator", subscription: Obj) -> None:
         finalizing.void(sim, invoice)
 
 
-def _unbilled(sim: "Simulator", subscription: Obj, now: int) -> list[Obj]:
+def unbilled(sim: "Simulator", subscription: Obj, now: int) -> list[Obj]:
+    """The lines of usage since the period began, as far as it costs something."""
     found = []
     for item in subscription["items"]["data"]:
         price = lines.price_of(sim, item)

@@ -1,5 +1,7 @@
 """Coupons at work: which discounts hold for an invoice, how much each takes off which line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from simulator import events
@@ -99,6 +101,40 @@ def asked_for(
         )
         found.append(discount["id"])
     return found
+
+
+@contextmanager
+def supposed(sim: "Simulator", params: Params, *, customer: str) -> Iterator[list[str] | None]:
+    """The discounts of a preview's `discounts[]` as long as the block lasts: nothing is redeemed. None when
+    the request says nothing about discounts.
+    """
+    made: list[str] = []
+    if "discounts" not in params:
+        yield None
+        return
+    try:
+        names = []
+        for given in params.each("discounts"):
+            if "discount" in given:
+                names.append(given.need("discount"))
+                continue
+            code = sim.store.get("promotion_code", given.text("promotion_code"))
+            coupon = sim.store.get("coupon", code["promotion"]["coupon"] if code else given.text("coupon"))
+            if coupon is None:
+                raise no_such("coupon", str(given.text("coupon")), param=given.name("coupon"), status=400)
+            discount = new(
+                "discount",
+                customer=customer,
+                source={"coupon": coupon["id"], "type": "coupon"},
+                start=sim.clock.now(customer),
+            )
+            sim.store.put("discount", discount)
+            made.append(discount["id"])
+            names.append(discount["id"])
+        yield names
+    finally:
+        for name in made:
+            sim.store.remove("discount", name)
 
 
 def apply(sim: "Simulator", invoice: Obj) -> int:
