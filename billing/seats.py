@@ -10,9 +10,12 @@ from datetime import datetime
 from django.db import models, transaction
 
 from accounts.models import Account, Invitation, Member
-from billing import clock, entitlements
+from billing import catalog, clock, entitlements
 from billing.access import Level
 from billing.models import PlanChange
+
+# The feature that counts an account's people, where a price list limits them.
+MEMBERS = "members"
 
 
 class SeatLimitReached(Exception):
@@ -37,12 +40,6 @@ class Standing:
     def missing(self) -> int:
         return max(0, self.taken - self.bought) if self.bought is not None else 0
 
-    @property
-    def free(self) -> int | None:
-        return (
-            None if self.bought is None else max(0, min(self.bought, self.coming or self.bought) - self.taken)
-        )
-
 
 def standing(account: Account, *, now: datetime) -> Standing:
     """How the seats of `account` stand. `now` is wall time, by which invitations run out."""
@@ -62,11 +59,24 @@ def sold(account: Account) -> int | None:
     return rights.seats
 
 
+def places(account: Account) -> int | None:
+    """How many people the account has room for: its seats, else what its plan limits members to. None: no end."""
+    seats = sold(account)
+    is_alone = account.kind == Account.Kind.PERSONAL  # whom nobody joins, whatever its plan says
+    if seats is not None or is_alone or MEMBERS not in catalog.current().features:
+        return seats
+    return entitlements.of(account, now=clock.now(account)).limit(MEMBERS)
+
+
 def coming(account: Account) -> int | None:
-    """The number of seats from the period's end on, where fewer are planned; else None."""
+    """How many people there will be room for from the period's end on, where fewer are planned; else None."""
     planned = PlanChange.objects.filter(account=account, state=PlanChange.State.SCHEDULED).first()
-    fewer = planned is not None and planned.is_only_seats and planned.to_quantity < planned.from_quantity
-    return planned.to_quantity if planned is not None and fewer else None
+    plan = catalog.current().plans.get(planned.to_plan_key) if planned is not None else None
+    if planned is None or plan is None:
+        return None
+    room = planned.to_quantity if plan.seats is not None else plan.limits.get(MEMBERS)
+    now = places(account)
+    return room if room is not None and (now is None or room < now) else None
 
 
 def taken(account: Account, *, now: datetime) -> int:
@@ -92,18 +102,30 @@ def room_for(account: Account, *, people: int, now: datetime) -> Iterator[None]:
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        seats = standing(account, now=now)
-        if seats.bought is not None and seats.taken + people > seats.bought:
-            raise SeatLimitReached(
-                f"All {seats.bought} seats are taken. Remove somebody, withdraw an invitation, or invite as a "
-                "guest: guests only look and take no seat."
-            )
-        if seats.coming is not None and people and seats.taken + people > seats.coming:
-            raise SeatLimitReached(
-                f"From the next period on there are {seats.coming} seats, and all of them are taken. Keep more "
-                "seats on the seats page, or invite as a guest: guests only look and take no seat."
-            )
+        _check_room(account, people=people, now=now)
         yield
+
+
+def _check_room(account: Account, *, people: int, now: datetime) -> None:
+    """An invitation that is accepted holds its place already; it has none when places went meanwhile."""
+    wanted = taken(account, now=now) + people
+    seats, room, later = sold(account), places(account), coming(account)
+    guests = "guests only look and take no seat"
+    if seats is not None and wanted > seats:
+        raise SeatLimitReached(
+            f"All {seats} seats are taken. Buy more, remove somebody, withdraw an invitation, or invite as a guest: "
+            f"{guests}."
+        )
+    if room is not None and wanted > room:
+        raise SeatLimitReached(
+            f"Your plan has room for {room} {'person' if room == 1 else 'people'}. Choose a larger plan, remove "
+            f"somebody, withdraw an invitation, or invite as a guest: {guests}."
+        )
+    if later is not None and people and wanted > later:
+        raise SeatLimitReached(
+            f"From the next period on there is room for {later}, and all of it is taken. Take the planned change back "
+            f"on your billing page, or invite as a guest: {guests}."
+        )
 
 
 def _people(account: Account) -> models.QuerySet[Member]:

@@ -12,7 +12,6 @@ from billing.changes import membership
 from billing.changes.refusals import ChangeRefused, NothingBought, WayOut
 from billing.entitlements import Entitlements
 from billing.models import PlanChange, Subscription
-from billing.pricing import MEMBERS
 
 # Enough for somebody who tries things out; more would be a loop that harvests credits, or a mistake.
 CHANGES_A_DAY = 5
@@ -235,7 +234,7 @@ def _check_following(wish: Wish) -> None:
 
 def _check_room(wish: Wish, *, wall: datetime) -> None:
     """Nobody is put out by a change: who would have no place is named, and whoever asks makes room first."""
-    room = wish.quantity if wish.price.per_seat and wish.plan.seats else wish.plan.limits.get(MEMBERS)
+    room = wish.quantity if wish.price.per_seat and wish.plan.seats else wish.plan.limits.get(seats.MEMBERS)
     if room is None or wish.account.kind == Account.Kind.PERSONAL:
         return
     holders = seats.holders(wish.account, now=wall)

@@ -31,7 +31,6 @@ from billing.changes.refusals import ChangeRefused, NothingBought, NotYours, Sta
 from billing.entitlements import Entitlements
 from billing.lifecycle import subscriptions
 from billing.models import PlanChange
-from billing.pricing import MEMBERS
 from billing.stripe import gateway
 from usage import metering
 from usage.standing import gauges
@@ -212,9 +211,9 @@ def _used(rights: Entitlements) -> dict[str, int]:
     used = {balance.feature: balance.used for balance in metering.balances(account, now=now, rights=rights)}
     for feature in catalog.current().features.values():
         if feature.kind == "limit":
-            used[feature.key] = gauges.state(account, feature.key, now).used
-    if MEMBERS in catalog.current().features:
-        used[MEMBERS] = seats.taken(account, now=clock.wall())
+            used[feature.key] = gauges.state(account, feature.key, clock.wall()).used
+    if seats.MEMBERS in catalog.current().features:
+        used[seats.MEMBERS] = seats.taken(account, now=clock.wall())
     return used
 
 

@@ -12,6 +12,12 @@ from tests import factories
 from tests.accounts.conftest import acting_for
 
 
+@pytest.fixture(autouse=True)
+def _room_for_everybody(settings):
+    """A price list that limits nobody's members; tests/billing/test_seats.py has those that do."""
+    settings.BILLING_CATALOG = "protocol"
+
+
 @pytest.fixture
 def alice_at_work(alice, account):
     return acting_for(account, alice)

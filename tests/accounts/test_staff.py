@@ -18,7 +18,8 @@ LISTS = ["user", "account", "member", "invitation", "apikey"]
 
 
 @pytest.fixture
-def something_of_everything(alice, account, bob):
+def something_of_everything(alice, account, bob, settings):
+    settings.BILLING_CATALOG = "protocol"  # which limits nobody's members
     acting_for(account, alice).post(
         "/account/members/invite/", {"email": "nia@example.com", "role": "member"}
     )

@@ -77,7 +77,7 @@ def test_fewer_seats_come_with_the_next_period_and_are_not_filled_meanwhile(clie
     refused = text(
         client.post("/account/members/invite/", {"email": "dan@example.com", "role": "member"}, follow=True)
     )
-    assert "From the next period on there are 3 seats" in refused
+    assert "From the next period on there is room for 3" in refused
     let_pass(account, end + SOON)
     assert (live(account).quantity, seats_of(shop, account)) == (3, 3)
     assert Payment.objects.filter(account=account).latest("created_at", "pk").amount_paid == 3 * 1900

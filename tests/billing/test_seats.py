@@ -99,11 +99,25 @@ def test_billing_says_how_many_seats_were_bought(team, as_alice):
     assert "Team, monthly, 3 seats" in text(as_alice.get("/billing/"))
 
 
-def test_a_plan_without_seats_limits_nobody_here(shop, account, as_alice):
+def test_a_price_list_without_a_word_on_members_limits_nobody(settings, account, as_alice):
+    settings.BILLING_CATALOG = "protocol"
     for number in range(5):
         invite(as_alice, f"p{number}@example.com")
 
     assert Invitation.objects.count() == 5
+
+
+def test_a_plan_for_three_people_is_for_three_people(settings, account, as_alice):
+    settings.BILLING_CATALOG = "automation"
+    for name in ("bea", "cat"):
+        invite(as_alice, f"{name}@example.com")
+
+    refused = text(invite(as_alice, "dan@example.com"))
+
+    assert "Your plan has room for 3 people. Choose a larger plan" in refused
+    assert Invitation.objects.count() == 2
+    invite(as_alice, "guest@example.com", "guest")
+    assert Invitation.objects.count() == 3
 
 
 @pytest.mark.postgres
