@@ -106,15 +106,19 @@ def keep_proration(sim: "Simulator", subscription: Obj, draft: Obj) -> Obj:
     return draft
 
 
-def hold(sim: "Simulator", subscription: Obj, change: Change, invoice: Obj) -> None:
-    """`pending_if_incomplete`: the change waits until its invoice is paid, 23 hours at most."""
+def hold(sim: "Simulator", subscription: Obj, change: Change, invoice: Obj, told: Obj) -> None:
+    """`pending_if_incomplete`: the change, and what is `told` with it, waits until its invoice is paid, 23
+    hours at most and never beyond the running period.
+    """
+    now = sim.clock.now(subscription)
+    ends = min(item["current_period_end"] for item in subscription["items"]["data"])
     with events.change(sim, subscription, "customer.subscription.updated"):
         subscription["pending_update"] = {
             "billing_cycle_anchor": change.anchor if change.restarts else None,
             "discount": None,
-            "discounts": None,
-            "expires_at": sim.clock.now(subscription) + PENDING_SECONDS,
-            "metadata": None,
+            "discounts": told.get("discounts"),
+            "expires_at": min(now + PENDING_SECONDS, ends) if ends > now else now + PENDING_SECONDS,
+            "metadata": told.get("metadata"),
             "subscription_items": [deepcopy(item) for item in change.items],
             "trial_end": None,
             "trial_from_plan": None,
@@ -131,6 +135,7 @@ def apply_pending(sim: "Simulator", subscription: Obj) -> None:
         subscription["pending_update"] = None
         subscription["billing_cycle_anchor"] = subscription["_"].pop("pending_anchor")
         subscription["_"].pop("pending_invoice")
+        subscription |= {key: held[key] for key in ("discounts", "metadata") if held[key] is not None}
         items.settle(sim, subscription, held["subscription_items"])
         if subscription["_"].pop("pending_ends_trial", False):
             subscription["trial_end"] = sim.clock.now(subscription)

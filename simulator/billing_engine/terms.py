@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 BEHAVIORS = ("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete")
+PENDING = "pending_if_incomplete"
 
 
 @dataclass
@@ -58,7 +59,7 @@ def read(sim: "Simulator", customer: Obj, params: Params) -> Terms:
     return Terms(
         wanted=items.read(sim, params),
         trial_end=trial_end(params, now),
-        behavior=params.choice("payment_behavior", BEHAVIORS, "allow_incomplete"),
+        behavior=_behavior(params),
         off_session=params.flag("off_session"),
         default_payment_method=method,
         collection_method=params.choice(
@@ -133,6 +134,16 @@ def missing_payment_method(params: Params) -> str:
     """What a trial without a card ends in."""
     behavior = params.inner("trial_settings").inner("end_behavior")
     return behavior.choice("missing_payment_method", ("cancel", "create_invoice", "pause"), "create_invoice")
+
+
+def _behavior(params: Params) -> str:
+    behavior = params.choice("payment_behavior", BEHAVIORS, "allow_incomplete")
+    if behavior == PENDING:
+        raise invalid(
+            f"`{PENDING}` is only for updates: there is nothing yet that a new subscription could stay.",
+            param="payment_behavior",
+        )
+    return behavior
 
 
 def _within(params: Params, name: str, least: int, most: int) -> int:

@@ -27,6 +27,20 @@ if TYPE_CHECKING:
 
 PRORATIONS = ("create_prorations", "always_invoice", "none")
 _ENDED = ("canceled", "incomplete_expired")
+# docs.stripe.com/billing/subscriptions/pending-updates-reference; what else is told with them is held as well.
+_HELD = ("metadata", "discounts")
+_CAN_WAIT = (
+    "add_invoice_items",
+    "billing_cycle_anchor",
+    "expand",
+    "items",
+    "off_session",
+    "payment_behavior",
+    "proration_behavior",
+    "proration_date",
+    "trial_end",
+    *_HELD,
+)
 
 
 def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
@@ -41,6 +55,8 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
         ("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"),
         "allow_incomplete",
     )
+    if behavior == "pending_if_incomplete":
+        _check_can_wait(params)
     change = planned(sim, subscription, params)
     if change is not None and change.ends_trial:
         ending = trials.behavior_at_end(sim, subscription)
@@ -61,13 +77,29 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
             change is not None and invoice is None
         ):
             changing.apply(sim, subscription, change)
-        _facts(sim, subscription, params)
+        is_held = behavior == "pending_if_incomplete" and invoice is not None
+        _facts(sim, subscription, _without(params, _HELD) if is_held else params)
     if invoice is None:
         for waiting in change.prorations if change is not None else added:
             changing.keep_proration(sim, subscription, waiting)
     if invoice is not None and change is not None:
-        _collect(sim, subscription, change, invoice, behavior, off_session=params.flag("off_session"))
+        _collect(sim, subscription, change, invoice, behavior, params)
     return subscription
+
+
+def _check_can_wait(params: Params) -> None:
+    """Only some changes can wait for a payment."""
+    for name in params:
+        if name not in _CAN_WAIT:
+            raise invalid(
+                f"`{name}` cannot be changed with `payment_behavior=pending_if_incomplete`. "
+                "See https://docs.stripe.com/billing/subscriptions/pending-updates-reference.",
+                param=name,
+            )
+
+
+def _without(params: Params, names: tuple[str, ...]) -> Params:
+    return Params({name: value for name, value in params.values.items() if name not in names})
 
 
 def _extras(sim: "Simulator", subscription: Obj, params: Params) -> list[Obj]:
@@ -157,14 +189,27 @@ def _invoice(
 
 
 def _collect(
-    sim: "Simulator", subscription: Obj, change: Change, invoice: Obj, behavior: str, *, off_session: bool
+    sim: "Simulator", subscription: Obj, change: Change, invoice: Obj, behavior: str, params: Params
 ) -> None:
     if behavior == "pending_if_incomplete":
-        changing.hold(sim, subscription, change, invoice)
+        told: Obj = {"metadata": params.metadata(subscription["metadata"])} if "metadata" in params else {}
+        if "discounts" in params:
+            told["discounts"] = _discounts(sim, subscription, params)
+        changing.hold(sim, subscription, change, invoice, told)
     finalizing.finalize(sim, invoice)
     is_due = invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically"
-    if is_due and behavior != "default_incomplete":
-        collection.attempt(sim, invoice, off_session=off_session)
+    if is_due and behavior == "default_incomplete":
+        # Paid by its own page, later: docs.stripe.com/api/subscriptions/update#update_subscription-payment_behavior
+        with events.change(sim, subscription, "customer.subscription.updated"):
+            subscription["status"] = "past_due"
+    elif is_due:
+        collection.attempt(sim, invoice, off_session=params.flag("off_session"))
+
+
+def _discounts(sim: "Simulator", subscription: Obj, params: Params) -> list[str]:
+    return discounts.asked_for(
+        sim, params, customer=subscription["customer"], subscription=subscription["id"]
+    )
 
 
 def _facts(sim: "Simulator", subscription: Obj, params: Params) -> None:
@@ -194,9 +239,7 @@ def _facts(sim: "Simulator", subscription: Obj, params: Params) -> None:
             else None
         )
     if "discounts" in params:
-        subscription["discounts"] = discounts.asked_for(
-            sim, params, customer=subscription["customer"], subscription=subscription["id"]
-        )
+        subscription["discounts"] = _discounts(sim, subscription, params)
     if "trial_end" in params and params.text("trial_end") != "now":
         subscription["trial_end"] = params.integer("trial_end")
         subscription["trial_start"] = subscription["trial_start"] or sim.clock.now(subscription)
