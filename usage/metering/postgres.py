@@ -11,17 +11,24 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
-from usage.metering.attempts import Ask, Attempt
+from usage.metering import prepared
+from usage.metering.attempts import Ask, Attempt, Outcome
 
-_CALL = (
-    "SELECT outcome, seen_at, record_id, used, reserved, limit_units, period_start, period_end,"
-    " credited, billed, cost, needs_barrier"
-    " FROM usage_consume(%s::uuid, %s, %s::bigint, %s, %s, %s, %s, %s::bigint, %s::bigint, %s)"
+_CONSUME = prepared.Statement(
+    "usage_consume",
+    "SELECT outcome, seen_at::text, record_id::text, used::text, reserved::text, limit_units::text,"
+    " period_start::text, period_end::text, credited::text, billed::text, cost::text, needs_barrier::text"
+    " FROM usage_consume($1::uuid, $2::varchar, $3::bigint, $4::varchar, $5::timestamptz, $6::varchar, $7::varchar,"
+    " $8::bigint, $9::bigint, $10::varchar)",
 )
+# A transactional message writes to the log and so makes its commit flush it; `txid_current()` and others do not.
+# https://www.postgresql.org/docs/current/functions-admin.html
+_BARRIER = prepared.Statement("usage_barrier", "SELECT pg_logical_emit_message(true, 'usage', '')::text")
 
 _CALL_BATCH = (
     "SELECT outcome, seen_at, record_ids, used_before, reserved, limit_units, free, unit_amount, period_start,"
@@ -64,9 +71,25 @@ def attempt(ask: Ask) -> Attempt:
         ask.api_key_id,
         early_lock_release(),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(_CALL, parameters)
-        return Attempt(*cursor.fetchone())
+    outcome, seen_at, record_id, used, reserved, limit, start, end, *parts, needs_barrier = prepared.run(
+        _CONSUME, parameters
+    )
+    assert seen_at is not None
+    credited, billed, cost = (int(part or 0) for part in parts)
+    return Attempt(
+        cast(Outcome, outcome),
+        datetime.fromisoformat(seen_at),
+        record_id=int(record_id) if record_id else None,
+        used=int(used or 0),
+        reserved=int(reserved or 0),
+        limit=int(limit) if limit is not None else None,
+        period_start=datetime.fromisoformat(start) if start else None,
+        period_end=datetime.fromisoformat(end) if end else None,
+        credited=credited,
+        billed=billed,
+        cost=cost,
+        needs_barrier=needs_barrier == "true",
+    )
 
 
 def attempt_batch(
@@ -104,16 +127,12 @@ def attempt_batch(
 
 def early_lock_release() -> str:
     """off | on | auto, as the settings say; inside a caller's transaction off, or theirs would be asynchronous."""
-    if connection.in_atomic_block or not connection.get_autocommit():
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.in_atomic_block or not database.get_autocommit():
         return "off"
     return str(settings.METERING_EARLY_LOCK_RELEASE)
 
 
 def barrier() -> None:
-    """Return when everything committed so far is on disk.
-
-    A transactional logical message writes to the log and so makes its commit flush it; `txid_current()` and
-    non-transactional messages do not. https://www.postgresql.org/docs/current/functions-admin.html
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_logical_emit_message(true, 'usage', '')")
+    """Return when everything committed so far is on disk."""
+    prepared.run(_BARRIER)

@@ -295,7 +295,8 @@ BEGIN
                 account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
                 period_start, recorded_at, user_id, api_key_id
             )
-            SELECT p_account, p_features[place], lines.units, 0, paid.units, paid.units * COALESCE(v_counter.unit_amount, 0),
+            SELECT p_account, p_features[place], lines.units, 0, paid.units,
+                paid.units * COALESCE(v_counter.unit_amount, 0),
                 v_counter.used + total, v_counter.limit_units + v_counter.credited + v_counter.paid_limit, key,
                 v_counter.period_start, v_seen_at, p_user, p_api_key
             FROM lines
