@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import clock, effects
+from billing import clock, credits, effects
 from billing.lifecycle import subscriptions
 from billing.messages import reminders
 from billing.stripe import inbox
@@ -38,3 +38,9 @@ def ask_about_doubtful() -> None:
 def tell_ahead() -> None:
     """Tell of what is near: a trial's end, a charge, a yearly renewal."""
     reminders.sweep(now=clock.wall())
+
+
+@shared_task
+def expire_credits() -> None:
+    """Write off what is left of credits whose time is over."""
+    credits.expire(now=clock.wall())

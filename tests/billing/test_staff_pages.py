@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import alerts, clock, effects, entitlements, grants
+from billing import alerts, clock, credits, effects, entitlements, grants
 from billing.models import (
     Customer,
     Effect,
@@ -73,6 +73,9 @@ def everything(shop, settle, alice, account, bob, alert, mail_owed):
     now = timezone.now()
     grants.give(account=account, plan_key="enterprise", kind="enterprise", reason="signed in May", now=now)
     WebhookRejection.objects.create(day=now.date(), reason="signature", count=2)
+    credits.give(
+        account=account, feature="tokens", units=5, source="gift", source_key="g", now=now, reason="Sorry"
+    )
     return subscription
 
 
