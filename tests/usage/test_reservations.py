@@ -1,13 +1,16 @@
 """Units held before the work: counted as far as they were used, given back as far as not, and never stuck."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import Sum
 
 from accounts.models import Account, Member, User
 from billing import credits, grants
@@ -35,7 +38,7 @@ class Desk:
 
     def hold(self, units: int = 1, *, key: str | None = None, now: datetime = NOON, **more: Any) -> Hold:
         given = {"account": self.account, "feature": self.feature, "units": units, "now": now, **more}
-        return metering.reserve(**given, idempotency_key=key or f"job-{next(self._jobs)}")
+        return metering.reserve(**given, idempotency_key=key or f"{self.feature}-job-{next(self._jobs)}")
 
     def settle(self, hold: Hold, units: Any, *, now: datetime = NOON, **more: Any) -> Receipt:
         return metering.settle(account=self.account, reservation_id=hold.id, units=units, now=now, **more)
@@ -45,7 +48,7 @@ class Desk:
 
     def use(self, units: int = 1, *, now: datetime = NOON, **more: Any) -> Receipt:
         given = {"account": self.account, "feature": self.feature, "units": units, "now": now, **more}
-        return metering.consume(**given, idempotency_key=f"use-{next(self._jobs)}")
+        return metering.consume(**given, idempotency_key=f"{self.feature}-use-{next(self._jobs)}")
 
     def left(self, *, now: datetime = NOON) -> int | None:
         return metering.balance(self.account, self.feature, now=now).remaining
@@ -494,6 +497,56 @@ def _assert_grants_agree() -> None:
     # What was kept is burned by an act of the ledger; nothing is held for ever.
     for entry in CreditEntry.objects.filter(kind="burn"):
         assert UsageRecord.objects.filter(pk=entry.usage_record_id).exists()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_happens_in_any_order_nothing_is_counted_twice_or_lost(
+    account: Account, bob: User, sources: None, seed: int
+) -> None:
+    """A random life: holds, acts, settlements in time and late, releases, crashes, credits, budgets, other plans."""
+    dice = random.Random(seed)
+    desks = {name: Desk(account, name) for name in ("pages", "calls", "prints")}
+    subscribe(account, "both", anchor=BOUGHT)
+    _give(account, "prints", 40)
+    now, holds = NOON, []
+    for step in range(45):
+        now += dice.choice([timedelta(0), MINUTE, 7 * MINUTE, DAY, 9 * DAY])
+        desk = desks[dice.choice(list(desks))]
+        # A refusal is one of the things that happen; what it leaves behind is looked at below.
+        with suppress(metering.Refused):
+            match dice.randrange(9):
+                case 0 | 1 | 2:
+                    holds_for = dice.choice([MINUTE, 5 * MINUTE, DAY])
+                    user = dice.choice([None, bob])
+                    held = desk.hold(dice.choice([1, 5, 30]), now=now, holds_for=holds_for, user=user)
+                    holds.append((desk, held))
+                case 3 | 4 | 5 if holds:
+                    desk, held = holds.pop(dice.randrange(len(holds)))
+                    desk.settle(held, dice.choice([1, held.units, held.units + 4]), now=now)
+                case 6 if holds:
+                    desk, held = holds.pop(dice.randrange(len(holds)))
+                    desk.release(held, now=now)
+                case 7:
+                    desk.use(dice.choice([1, 3, 20]), now=now)
+                case 8:
+                    plan = dice.choice(["both", "press", "pages"])
+                    anchor = now - timedelta(days=dice.randrange(40))
+                    subscribe(account, plan, anchor=anchor, stripe_subscription_id=f"sub_{seed}_{step}")
+                    if dice.random() < 0.5:
+                        budgets.set_budget(account=account, amount=dice.choice([0, 50]), by=None, now=now)
+        if step % 9 == 8:
+            desk.assert_sound()
+            _assert_grants_agree()
+    counted = dict(
+        UsageRecord.objects.filter(idempotency_key__startswith="reservation")
+        .values_list("feature")
+        .annotate(Sum("units"))
+    )
+    settled = dict(
+        Reservation.objects.filter(state="settled").values_list("feature").annotate(Sum("settled_units"))
+    )
+    assert counted == settled
+    assert sum(settled.values()) > 0
 
 
 # --- Bad input
