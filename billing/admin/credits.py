@@ -124,9 +124,11 @@ class CreditGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_form(
         self, request: HttpRequest, obj: CreditGrant | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        if obj is not None and not self.has_change_permission(request, obj):
-            return super().get_form(request, obj, change, fields=(), **kwargs)
-        return super().get_form(request, obj, change, form=CorrectForm if obj else GiveForm, **kwargs)
+        if obj is None:
+            kwargs["form"] = GiveForm
+        elif self.has_change_permission(request, obj):
+            kwargs["form"] = CorrectForm
+        return super().get_form(request, obj, change, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: CreditGrant | None = None) -> Any:
         if obj is None:
