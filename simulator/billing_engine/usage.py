@@ -18,18 +18,20 @@ def of_price(sim: "Simulator", price: Obj, customer: str, start: int, end: int) 
 
 
 def total(sim: "Simulator", meter: Obj, customer: str, start: int, end: int) -> Decimal:
-    """The meter's sum, count or last value for a customer in `[start, end)`."""
-    values = [
-        Decimal(use["value"])
+    """The meter's sum, count or last value (the latest by its own time) for a customer in `[start, end)`."""
+    uses = [
+        use
         for use in sim.store.find("_meter_use", "customer", customer)
         if use["event_name"] == meter["event_name"] and start <= use["timestamp"] < end
     ]
     formula = meter["default_aggregation"]["formula"]
     if formula == "count":
-        return Decimal(len(values))
+        return Decimal(len(uses))
     if formula == "last":
-        return values[-1] if values else Decimal(0)
-    return sum(values, Decimal(0))
+        # Of two at the same second the one that came later counts.
+        latest = max(enumerate(uses), key=lambda one: (one[1]["timestamp"], one[0]), default=None)
+        return Decimal(latest[1]["value"]) if latest else Decimal(0)
+    return sum((Decimal(use["value"]) for use in uses), Decimal(0))
 
 
 def is_metered(price: Obj) -> bool:

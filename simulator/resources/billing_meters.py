@@ -110,7 +110,7 @@ def event_summaries(sim: "Simulator", request: Request, name: str) -> Obj:
         raise invalid("end_time must be after start_time.", param="end_time")
     customer = params.need("customer")
     step = {"hour": 3600, "day": periods.DAY}.get(params.text("value_grouping_window") or "", end - start)
-    if start % min(step, end - start) and params.text("value_grouping_window"):
+    if start % step and params.text("value_grouping_window"):
         raise invalid("start_time must align with the grouping window.", param="start_time")
     found = []
     for begins in range(start, end, step):
@@ -159,7 +159,7 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
             code="timestamp_in_future",
         )
     identifier = params.text("identifier") or new_id("", 32)
-    before = sim.store.get("_meter_use", f"{name}:{identifier}")
+    before = sim.store.get("_meter_identifier", f"{name}:{identifier}")
     if before is not None and now - before["received"] < UNIQUE_SECONDS:
         raise invalid(
             f"An event already exists with identifier {identifier}.",
@@ -171,8 +171,13 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
     if wrong is not None:
         meter_errors.report(sim, meter, code=wrong[0], message=wrong[1], identifier=identifier)
     else:
-        use = {"id": f"{name}:{identifier}", "event_name": name, "customer": customer, "timestamp": at}
+        place = f"{name}:{identifier}"
+        if before is not None:  # used again after its day: both count
+            place = f"{place}:{now}"
+        use = {"id": place, "event_name": name, "customer": customer, "timestamp": at}
         sim.store.put("_meter_use", {**use, "value": str(value), "received": now})
+        known = {"id": f"{name}:{identifier}", "received": now, "use": use["id"]}
+        sim.store.put("_meter_identifier", known)
     facts = {key: str(inner) for key, inner in payload.values.items()}
     return new(
         "billing.meter_event",
@@ -186,16 +191,24 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
 
 @route("POST", "/v1/billing/meter_event_adjustments")
 def adjust(sim: "Simulator", request: Request) -> Obj:
-    """POST /v1/billing/meter_event_adjustments: takes back one event by its identifier."""
+    """POST /v1/billing/meter_event_adjustments: takes back one event by its identifier, within a day."""
     params = request.params
     name, identifier = params.need("event_name"), params.inner("cancel").need("identifier")
-    if sim.store.get("_meter_use", f"{name}:{identifier}") is None:
+    known = sim.store.get("_meter_identifier", f"{name}:{identifier}")
+    use = sim.store.get("_meter_use", known["use"]) if known else None
+    if known is None or use is None:
         raise invalid(
             f"No event found with identifier {identifier}.",
             param="cancel[identifier]",
             code="resource_missing",
         )
-    sim.store.remove("_meter_use", f"{name}:{identifier}")
+    if sim.clock.now(use["customer"]) - known["received"] > UNIQUE_SECONDS:
+        raise invalid(
+            "A meter event can only be canceled within 24 hours of being received.",
+            param="cancel[identifier]",
+            code="timestamp_too_far_in_past",
+        )
+    sim.store.remove("_meter_use", use["id"])
     return new(
         "billing.meter_event_adjustment",
         cancel={"identifier": identifier},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -196,3 +198,129 @@ def test_tiers_and_packs_are_priced_as_they_say(shop: Shop) -> None:
 
     assert amounts == {"graduated": 5 * 1000 + 3 * 800, "volume": 8 * 800}
     assert shop.invoices(customer)[0].amount_paid == 3000
+
+
+def test_an_identifier_may_be_used_again_after_a_day_and_both_count(shop: Shop, kim: str) -> None:
+    use(shop, kim, "1", identifier="nightly")
+    shop.advance(hours=24)
+
+    use(shop, kim, "2", identifier="nightly")
+
+    shop.advance(to=at(2026, 2, 28, 14))
+    assert shop.invoices(kim)[-1].amount_paid == 150
+
+
+@pytest.mark.parametrize("moment", [NEW_YEAR - 35 * DAY, NEW_YEAR + 5 * 60])
+def test_usage_at_the_very_edge_of_what_is_allowed_is_taken(shop: Shop, kim: str, moment: int) -> None:
+    use(shop, kim, "1", at=moment)
+
+    meter = shop.v1.billing.meters.list().data[0].id
+    day: Any = {"customer": kim, "start_time": moment - moment % 60, "end_time": moment - moment % 60 + 60}
+    assert shop.v1.billing.meters.event_summaries.list(meter, day).data[0].aggregated_value == 1
+
+
+def test_usage_that_comes_after_the_invoice_is_final_is_on_none(shop: Shop, kim: str) -> None:
+    shop.advance(to=at(2026, 2, 28, 14))
+    use(shop, kim, "9", at=at(2026, 2, 27))
+
+    shop.advance(to=at(2026, 3, 31, 14))
+
+    assert [invoice.amount_paid for invoice in shop.invoices(kim)] == [0, 0, 0]
+
+
+def test_an_event_is_taken_back_within_a_day_or_never(shop: Shop, kim: str) -> None:
+    use(shop, kim, "8", identifier="mistake")
+    taken: Any = {"event_name": "tokens", "type": "cancel", "cancel": {"identifier": "mistake"}}
+    shop.advance(hours=25)
+
+    with pytest.raises(stripe.InvalidRequestError, match="within 24 hours"):
+        shop.v1.billing.meter_event_adjustments.create(taken)
+    with pytest.raises(stripe.InvalidRequestError, match="No event found"):
+        shop.v1.billing.meter_event_adjustments.create(taken | {"cancel": {"identifier": "other"}})
+
+    shop.advance(to=at(2026, 2, 28, 14))
+    assert shop.invoices(kim)[-1].amount_paid == 400
+
+
+@pytest.mark.parametrize(("formula", "total"), [("sum", 9), ("count", 3), ("last", 4)])
+def test_a_meter_adds_counts_or_takes_the_latest(shop: Shop, formula: str, total: int) -> None:
+    customer = shop.customer()
+    meter = shop.v1.billing.meters.create(
+        {
+            "display_name": "Seats",
+            "event_name": "seats",
+            "default_aggregation": {"formula": formula},  # type: ignore[typeddict-item]
+        }
+    ).id
+    # The latest by its own time came second.
+    for value, moment in (("3", NEW_YEAR - 7200), ("4", NEW_YEAR - 60), ("2", NEW_YEAR - 3600)):
+        shop.v1.billing.meter_events.create(
+            {
+                "event_name": "seats",
+                "payload": {"stripe_customer_id": customer, "value": value},
+                "timestamp": moment,
+            }
+        )
+
+    asked: Any = {"customer": customer, "start_time": NEW_YEAR - DAY, "end_time": NEW_YEAR}
+    found = shop.v1.billing.meters.event_summaries.list(meter, asked).data
+
+    assert [one.aggregated_value for one in found] == [total]
+
+
+def test_usage_is_shown_by_days_that_begin_at_midnight(shop: Shop, kim: str) -> None:
+    meter = shop.v1.billing.meters.list().data[0].id
+    midnight = NEW_YEAR - NEW_YEAR % DAY
+    for value, moment in (("1", midnight - 1), ("2", midnight), ("3", midnight + 3600)):
+        use(shop, kim, value, at=moment)
+    asked: Any = {
+        "customer": kim,
+        "start_time": midnight - 2 * DAY,
+        "end_time": midnight + DAY,
+        "value_grouping_window": "day",
+    }
+
+    days = shop.v1.billing.meters.event_summaries.list(meter, asked).data
+
+    assert [(day.start_time, day.end_time, day.aggregated_value) for day in days] == [
+        (midnight, midnight + DAY, 5),
+        (midnight - DAY, midnight, 1),
+    ]
+    with pytest.raises(stripe.InvalidRequestError, match="align"):
+        shop.v1.billing.meters.event_summaries.list(meter, asked | {"start_time": midnight - 3600})
+    with pytest.raises(stripe.InvalidRequestError, match="minute"):
+        shop.v1.billing.meters.event_summaries.list(meter, asked | {"end_time": midnight + 30})
+
+
+def test_usage_in_tiers_and_packs_is_billed_as_they_say(shop: Shop) -> None:
+    meter = shop.v1.billing.meters.create(
+        {"display_name": "Calls", "event_name": "calls", "default_aggregation": {"formula": "sum"}}
+    ).id
+    product = shop.v1.products.create({"name": "Calls"}).id
+    recurring = {"interval": "month", "usage_type": "metered", "meter": meter}
+    shared: Any = {"product": product, "currency": "usd", "recurring": recurring}
+    tiers = [{"up_to": 100, "unit_amount": 0}, {"up_to": "inf", "unit_amount_decimal": "0.5"}]
+    terms = {
+        "graduated": {"billing_scheme": "tiered", "tiers_mode": "graduated", "tiers": tiers},
+        "volume": {"billing_scheme": "tiered", "tiers_mode": "volume", "tiers": tiers},
+        "packs": {"unit_amount": 40, "transform_quantity": {"divide_by": 100, "round": "up"}},
+    }
+    paid = {}
+    for name, more in terms.items():
+        customer = shop.customer(pays_with="pm_card_visa")
+        shop.subscribe(shop.v1.prices.create(shared | more).id, customer=customer)
+        shop.v1.billing.meter_events.create(
+            {
+                "event_name": "calls",
+                "payload": {"stripe_customer_id": customer, "value": "341"},
+                "timestamp": NEW_YEAR,
+            }
+        )
+        paid[name] = customer
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    assert {name: shop.invoices(customer)[-1].amount_paid for name, customer in paid.items()} == {
+        "graduated": 121,  # 241 × 0.5, halves up
+        "volume": 171,
+        "packs": 160,
+    }
