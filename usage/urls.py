@@ -4,11 +4,13 @@ from django.urls import URLPattern, URLResolver, path
 
 from usage import views
 from usage.api import api
-from usage.views import alerts, budgets
+from usage.views import alerts, budgets, log
 
 app_name = "usage"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("usage/", views.overview, name="overview"),
+    path("usage/log/", log.overview, name="log"),
+    path("usage/log.csv", log.export, name="export"),
     path("usage/alerts/", alerts.overview, name="alerts"),
     path("usage/budgets/", budgets.overview, name="budgets"),
     path("usage/budgets/set/", budgets.set_budget, name="set_budget"),

@@ -141,7 +141,7 @@ def test_the_button_exists_in_the_demo_only(browser: Client, settings: Any) -> N
 
 def test_what_was_done_is_listed_in_pages(browser: Client, account: Account, alice: User) -> None:
     subscribe(account, "boundless", anchor=NOON - timedelta(days=2))
-    for number in range(1, 23):
+    for number in range(1, 53):
         metering.consume(
             account=account,
             feature="generations",
@@ -151,13 +151,13 @@ def test_what_was_done_is_listed_in_pages(browser: Client, account: Account, ali
             user=alice,
         )
 
-    first = browser.get("/usage/")
+    first = browser.get("/usage/log/")
     older = re.search(r'href="(\?before=\d+)"', first.content.decode())
     assert older
-    second = browser.get(f"/usage/{older[1]}")
+    second = browser.get(f"/usage/log/{older[1]}")
 
-    assert "20 November 2026, 12:00 Generations Alice 22" in seen(first)
-    assert "Generations Alice 2 " in seen(second)
+    assert "20 November 2026, 12:00:00 Generations 52 52 allowance" in seen(first)
+    assert "Generations 2 2 allowance" in seen(second)
     assert seen(second).count("20 November 2026, 12:00") == 2
 
 
@@ -166,7 +166,8 @@ def test_another_accounts_use_is_not_shown(browser: Client, charlie: User) -> No
         account=charlie.personal_account, feature="generations", units=5, idempotency_key="secret", now=NOON
     )
 
-    assert "Nothing has been used yet." in seen(browser.get("/usage/"))
+    assert "Nothing has been used yet." in seen(browser.get("/usage/log/"))
+    assert "Nothing was used in these days." in seen(browser.get("/usage/"))
 
 
 def test_an_organization_sees_its_own_numbers_after_switching(as_alice: Client, alice: User) -> None:
@@ -174,16 +175,16 @@ def test_an_organization_sees_its_own_numbers_after_switching(as_alice: Client, 
     metering.consume(account=first, feature="queries", units=3, idempotency_key="k", now=NOON)
 
     assert UsageRecord.objects.get().account == first
-    assert "Nothing has been used yet." in seen(acting_for(second, as_alice).get("/usage/"))
-    assert "Nothing has been used yet." not in seen(acting_for(first, as_alice).get("/usage/"))
+    assert "Nothing has been used yet." in seen(acting_for(second, as_alice).get("/usage/log/"))
+    assert "Nothing has been used yet." not in seen(acting_for(first, as_alice).get("/usage/log/"))
 
 
 @pytest.mark.parametrize("query", ["before=x", "before=-1", "before=" + "9" * 40, "before=%00"])
 def test_a_page_that_does_not_exist_is_the_first(browser: Client, query: str) -> None:
-    assert browser.get(f"/usage/?{query}").status_code == 200
+    assert browser.get(f"/usage/log/?{query}").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/usage/", "/demo/generate/"])
+@pytest.mark.parametrize("path", ["/usage/", "/usage/log/", "/usage/log.csv", "/demo/generate/"])
 def test_strangers_are_sent_to_sign_in(client: Client, path: str, db: None) -> None:
     assert "/login/" in client.get(path)["Location"]
 

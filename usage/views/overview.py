@@ -1,6 +1,8 @@
-"""What is used and left in each window, and the latest acts."""
+"""The usage page: what is left, each day as a bar, what it costs and where it is going, by whom and which key."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -8,31 +10,95 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounts.decorators import account_required
+from accounts.models import Account
 from accounts.requests import AccountRequest
 from billing import catalog
-from usage.models import UsageRecord
+from billing import rights as rights_of_request
+from billing.catalog import Feature
+from billing.entitlements import Entitlements
+from usage import metering
+from usage.metering import Balance, spending
+from usage.models import Budget, Gauge
+from usage.periods import Period
+from usage.reports import chart, daily, projection, spans
+from usage.standing import gauges, slots
 from usage.views.demo import demo_feature
 
-ACTS_ON_A_PAGE = 20
+
+@dataclass(frozen=True)
+class Held:
+    """Something that stays, as the page shows it: used and limit, or runs at once."""
+
+    feature: Feature
+    used: int
+    limit: int | None
+    is_over: bool
 
 
 @require_GET
 @account_required
 def overview(request: AccountRequest) -> HttpResponse:
-    """What is used and left in each window, and the latest acts."""
-    acts = UsageRecord.objects.filter(account=request.account).select_related("user", "api_key")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        acts = acts.filter(pk__lt=int(before))
-    found = list(acts.order_by("-id")[: ACTS_ON_A_PAGE + 1])
-    return render(
-        request,
-        "usage/overview.html",
-        {
-            "acts": found[:ACTS_ON_A_PAGE],
-            "older": found[ACTS_ON_A_PAGE - 1].pk if len(found) > ACTS_ON_A_PAGE else None,
-            "is_latest": not before,
-            "features": catalog.current().features,
-            "may_generate": settings.DEMO and demo_feature() is not None,
-        },
-    )
+    """One feature at a time; members see what they used themselves, owners and admins everybody."""
+    account, rights = request.account, rights_of_request.of(request)
+    balances = metering.balances(account, now=rights.now, rights=rights)
+    balance = _chosen(balances, request.GET.get("feature", ""))
+    context = {
+        "may_generate": settings.DEMO and demo_feature() is not None,
+        "may_bill": request.member.may_bill,
+        "features": catalog.current().features,
+        "standing": _standing(account, rights),
+        "has_counts": bool(balances),
+    }
+    if balance is not None:
+        span = spans.of(
+            request.GET.get("span", ""),
+            window=Period(balance.period_start, balance.period_end),
+            anchor=rights.anchor,
+            now=rights.now,
+        )
+        only = None if request.member.may_bill else request.user
+        report = daily.of(account, balance.feature, span=span, only=only)
+        context |= {
+            "balances": balances,
+            "balance": balance,
+            "feature": catalog.current().feature(balance.feature),
+            "report": report,
+            "chart": chart.of(report),
+            "spans": spans.NAMES.items(),
+            "projection": projection.of(balance, rights) if span.key == "window" else None,
+            **_money(account, rights),
+        }
+    return render(request, "usage/overview.html", context)
+
+
+def _chosen(balances: list[Balance], wanted: str) -> Balance | None:
+    return next((balance for balance in balances if balance.feature == wanted), next(iter(balances), None))
+
+
+def _money(account: Account, rights: Entitlements) -> dict[str, object]:
+    """What units cost so far this billing month, and the budget for it; nothing where nothing is paid by the unit."""
+    if not spending.prices(rights):
+        return {}
+    return {
+        "spent": spending.spent(rights),
+        "currency": catalog.current().currency,
+        "budget": Budget.objects.filter(account=account).first(),
+        "month": spending.month(rights),
+    }
+
+
+def _standing(account: Account, rights: Entitlements) -> list[Held]:
+    """What the plan limits and the product has counted, and runs under way."""
+    counted = set(Gauge.objects.filter(account=account).values_list("feature", flat=True))
+    found = []
+    for feature in catalog.current().features.values():
+        if feature.kind != "limit":
+            continue
+        running = slots.running(account, feature.key, now=rights.now).count()
+        if feature.key in counted:
+            state = gauges.state(account, feature.key, rights.now)
+            found.append(Held(feature, state.used, state.limit, state.is_over))
+        elif running:
+            limit = rights.limit(feature.key)
+            found.append(Held(feature, running, limit, limit is not None and running > limit))
+    return found

@@ -1,0 +1,38 @@
+"""Where a window will end at the pace it has had so far, in units and in money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from billing.entitlements import Entitlements
+from usage.metering import Balance, spending
+
+# Before so much of a window has passed, its pace says nothing.
+TOO_EARLY = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """`units` at the window's end and what they will have cost, in minor units; `cost` None: not paid by the unit."""
+
+    units: int
+    cost: int | None
+
+
+def of(balance: Balance, rights: Entitlements) -> Projection | None:
+    """Used so far, divided by the time passed, times the window's length. None while it is too early to tell.
+
+    Units beyond the allowance and the credits burned so far are taken as paid, unless a budget or limit ends them.
+    """
+    passed = rights.now - balance.period_start
+    if passed < TOO_EARLY or balance.period_end <= rights.now:
+        return None
+    units = int(balance.used * ((balance.period_end - balance.period_start) / passed))
+    if balance.limit is not None:
+        units = min(max(units, balance.used), max(balance.limit, balance.used))
+    price = spending.prices(rights).get(balance.feature)
+    if price is None:
+        return Projection(units=units, cost=None)
+    free = (balance.included or 0) + balance.rolled_over + balance.credited
+    return Projection(units=units, cost=price.charge(max(units - free, balance.billed)))
