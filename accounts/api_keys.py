@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from accounts import telling
 from accounts.models import Account, ApiKey, Scope, User, every_scope
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -90,7 +91,7 @@ def issue_for(
             raise NameTaken(name)
         if in_force.count() >= MOST_KEYS:
             raise TooManyKeys
-        return issue(
+        key, key_text = issue(
             kind=ApiKey.Kind.ACCOUNT,
             name=name,
             now=now,
@@ -99,6 +100,8 @@ def issue_for(
             expires_at=expires_at,
             scopes=scopes,
         )
+        telling.key_made(key, now=now)
+        return key, key_text
 
 
 def roll(*, key: ApiKey, overlap: timedelta, by: User | None, now: datetime) -> tuple[ApiKey, str]:
@@ -123,6 +126,8 @@ def roll(*, key: ApiKey, overlap: timedelta, by: User | None, now: datetime) -> 
         old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
         old.replaced_by = new
         old.save(update_fields=["expires_at", "replaced_by"])
+        telling.key_made(new, now=now)
+        telling.key_revoked(old, by=by, now=now)
         return new, key_text
 
 
@@ -138,9 +143,12 @@ def find(*, key_text: str, now: datetime, along: tuple[str, ...] = ("account",))
     return ApiKey.objects.usable(now).select_related(*along).filter(digest=digest(key_text)).first()
 
 
-def revoke(*, key: ApiKey, now: datetime) -> None:
-    """The key is refused from the next request on. Revoking twice keeps the first time."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
+def revoke(*, key: ApiKey, now: datetime, by: User | None = None) -> None:
+    """The key is refused from the next request on, and its account hears of it. Revoking twice keeps the first time."""
+    with transaction.atomic():
+        if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now):
+            key.revoked_at = now
+            telling.key_revoked(key, by=by, now=now)
 
 
 def digest(key_text: str) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 
+from accounts import telling
 from accounts.models import Account, Invitation, Member, User
 
 INVITATION_DAYS = 14
@@ -143,13 +144,15 @@ def accept(*, token: str, user: User, now: datetime) -> Member:
         if invitation.email.lower() not in _verified_addresses(user):
             raise WrongAddress
         Invitation.objects.filter(pk=invitation.pk).update(accepted_at=now)
-        member, _ = Member.objects.get_or_create(
+        member, is_new = Member.objects.get_or_create(
             account=account, user=user, defaults={"role": invitation.role, "joined_at": now}
         )
+        if is_new:
+            telling.joined(member, now=now)
     return member
 
 
-def change_role(*, member: Member, role: str, by: Member) -> Member:
+def change_role(*, member: Member, role: str, by: Member, now: datetime) -> Member:
     """Raises NotAllowed (either role above one's own), LastOwner, PersonalAccount."""
     with _locked(member.account):
         member = Member.objects.select_related("account", "user").get(pk=member.pk)
@@ -159,20 +162,42 @@ def change_role(*, member: Member, role: str, by: Member) -> Member:
         _check_may_manage(account=member.account, by=by, role=role)
         if role != Member.Role.OWNER:
             _check_not_last_owner(member)
-        member.role = role
-        member.save(update_fields=["role"])
+        if member.role != role:
+            member.role = role
+            member.save(update_fields=["role"])
+            telling.role_changed(member, by=by, now=now)
     return member
 
 
-def remove(*, member: Member, by: Member) -> None:
+def hand_over(*, member: Member, by: Member, now: datetime) -> Member:
+    """Make `member` an owner in place of `by`, who stays as an admin: both in one commit, never none.
+
+    Raises NotAllowed (`by` is no owner, or `member` is `by`), PersonalAccount.
+    """
+    with _locked(member.account):
+        heir = Member.objects.select_related("account", "user").get(pk=member.pk)
+        owner = heir.account.members.select_related("user").filter(pk=by.pk, role=Member.Role.OWNER).first()
+        if heir.account.kind == Account.Kind.PERSONAL:
+            raise PersonalAccount
+        if owner is None or owner.pk == heir.pk:
+            raise NotAllowed
+        for somebody, role in ((heir, Member.Role.OWNER), (owner, Member.Role.ADMIN)):
+            somebody.role = role
+            somebody.save(update_fields=["role"])
+            telling.role_changed(somebody, by=by, now=now)
+    return heir
+
+
+def remove(*, member: Member, by: Member, now: datetime) -> None:
     """Take somebody out, or leave. Raises NotAllowed, LastOwner, PersonalAccount."""
     with _locked(member.account):
-        member = Member.objects.select_related("account").get(pk=member.pk)
+        member = Member.objects.select_related("account", "user").get(pk=member.pk)
         if member.account.kind == Account.Kind.PERSONAL:
             raise PersonalAccount
         if member.user_id != by.user_id:
             _check_may_manage(account=member.account, by=by, role=member.role)
         _check_not_last_owner(member)
+        telling.gone(member, by=by, now=now)
         member.delete()
 
 

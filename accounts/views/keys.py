@@ -87,7 +87,7 @@ def revoke(request: AccountRequest, pk: int) -> HttpResponse:
     if not key.is_usable(now):
         messages.error(request, NOT_IN_FORCE)
     else:
-        api_keys.revoke(key=key, now=now)
+        api_keys.revoke(key=key, now=now, by=request.user)
         messages.success(request, f"{key.name} ({key.prefix}…) is refused from the next call on.")
     return redirect("accounts:keys")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from smtplib import SMTPException
 
 from anymail.exceptions import AnymailError  # type: ignore[import-untyped]
@@ -10,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import letters, members
 from accounts.decorators import account_required, billing_admin_required
@@ -119,9 +120,9 @@ def change_role(request: AccountRequest, pk: int) -> HttpResponse:
     try:
         if more > 0:
             with seats.room_for(request.account, people=more, now=timezone.now()):
-                member = members.change_role(member=member, role=role, by=request.member)
+                member = members.change_role(member=member, role=role, by=request.member, now=timezone.now())
         else:
-            member = members.change_role(member=member, role=role, by=request.member)
+            member = members.change_role(member=member, role=role, by=request.member, now=timezone.now())
     except seats.SeatLimitReached as full:
         messages.error(request, str(full))
     except members.LastOwner:
@@ -140,7 +141,7 @@ def remove(request: AccountRequest, pk: int) -> HttpResponse:
     member = get_object_or_404(Member.objects.select_related("user"), pk=pk, account=request.account)
     leaving = member.user_id == request.user.pk
     try:
-        members.remove(member=member, by=request.member)
+        members.remove(member=member, by=request.member, now=timezone.now())
     except members.LastOwner:
         messages.error(request, LAST_OWNER)
     except (members.NotAllowed, members.PersonalAccount) as error:
@@ -152,6 +153,33 @@ def remove(request: AccountRequest, pk: int) -> HttpResponse:
         )
         if leaving:
             return redirect("/")
+    return redirect("accounts:members")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@account_required
+def hand_over(request: AccountRequest, pk: int) -> HttpResponse:
+    """Ask once, then make somebody else the owner; whoever handed over stays as an admin."""
+    member = get_object_or_404(Member.objects.select_related("user"), pk=pk, account=request.account)
+    if request.member.role != Member.Role.OWNER or member.pk == request.member.pk:
+        raise PermissionDenied
+    if request.method != "POST":
+        return render(request, "accounts/hand_over.html", {"heir": member})
+    now = timezone.now()
+    # A guest who becomes the owner takes a seat.
+    more = 1 - _seats_of(member.role)
+    room = seats.room_for(request.account, people=more, now=now) if more else nullcontext()
+    try:
+        with room:
+            members.hand_over(member=member, by=request.member, now=now)
+    except seats.SeatLimitReached as full:
+        messages.error(request, str(full))
+    except (members.NotAllowed, members.PersonalAccount) as error:
+        raise PermissionDenied from error
+    else:
+        messages.success(
+            request, f"{member.user.email} is now owner of {request.account.name}, and you are admin."
+        )
     return redirect("accounts:members")
 
 

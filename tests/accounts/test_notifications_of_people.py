@@ -1,0 +1,115 @@
+"""Who joins, leaves, gets another role or a key, and how somebody signs in: told to those whom it concerns."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts import api_keys, members
+from accounts.models import Account, ApiKey, Member, Notification, User
+from accounts.notifications import outbox
+from tests import factories
+from tests.accounts.conftest import acting_for
+
+pytestmark = pytest.mark.django_db
+
+
+def told(user: User) -> list[str]:
+    entries = user.inbox.select_related("notification").order_by("pk")
+    return [entry.notification.subject for entry in entries]
+
+
+def test_who_joins_is_told_to_those_who_manage_members(account: Account, alice: User, bob: User) -> None:
+    carol = factories.person(email="carol@example.com", name="Carol")
+    owner = account.members.get(user=alice)
+    _, token = members.invite(account=account, email=carol.email, role="member", by=owner, now=timezone.now())
+
+    members.accept(token=token, user=carol, now=timezone.now())
+    with pytest.raises(members.InvitationClosed):
+        members.accept(token=token, user=carol, now=timezone.now())
+
+    assert told(alice) == ["Carol joined Alice & Co"]
+    assert told(bob) == told(carol) == []
+
+
+def test_who_is_removed_or_leaves_is_told_to_those_who_stay(account: Account, alice: User, bob: User) -> None:
+    carol = factories.MemberFactory(account=account, user=factories.person(name="Carol"))
+    bobs = account.members.get(user=bob)
+
+    acting_for(account, alice).post(f"/account/members/{carol.pk}/remove/")
+    acting_for(account, bob).post(f"/account/members/{bobs.pk}/remove/")
+
+    assert told(alice) == ["Carol is out of Alice & Co", "Bob is out of Alice & Co"]
+    first, second = Notification.objects.order_by("pk").values_list("text", flat=True)
+    assert first.startswith("Alice removed Carol.")
+    assert second.startswith("Bob left.")
+
+
+def test_a_new_role_is_told_to_the_one_who_has_it_and_nothing_without_a_change(
+    account: Account, alice: User, bob: User
+) -> None:
+    member = account.members.get(user=bob)
+    page = acting_for(account, alice)
+
+    page.post(f"/account/members/{member.pk}/role/", {"role": Member.Role.MEMBER})
+    assert told(bob) == []
+    page.post(f"/account/members/{member.pk}/role/", {"role": Member.Role.ADMIN})
+
+    assert told(bob) == ["You are now admin of Alice & Co"]
+    assert told(alice) == []
+
+
+def test_what_was_refused_is_told_to_nobody(account: Account, alice: User, bob: User) -> None:
+    owner = account.members.get(user=alice)
+
+    assert acting_for(account, bob).post(f"/account/members/{owner.pk}/remove/").status_code == 403
+    acting_for(account, alice).post(f"/account/members/{owner.pk}/remove/")
+
+    assert not Notification.objects.exists()
+
+
+def test_every_key_that_is_made_rolled_or_revoked_is_told(account: Account, alice: User, bob: User) -> None:
+    now = timezone.now()
+    key, _ = api_keys.issue_for(account=account, name="CI", scopes=["read"], by=alice, now=now)
+    api_keys.roll(key=key, overlap=timedelta(hours=2), by=alice, now=now)
+    new = ApiKey.objects.get(replaces=key)
+    for _ in range(2):
+        api_keys.revoke(key=new, now=now, by=alice)
+
+    assert told(alice) == [
+        "An API key was made for Alice & Co",
+        "An API key was made for Alice & Co",
+        "An API key of Alice & Co was revoked",
+        "An API key of Alice & Co was revoked",
+    ]
+    assert told(bob) == []
+    rolled, revoked = Notification.objects.filter(kind="api_key_revoked").order_by("pk")
+    assert f"are refused from {now + timedelta(hours=2):%-d %B %Y}" in rolled.text
+    assert "Alice revoked the API key “CI”" in revoked.text
+    assert "refused from now on" in revoked.text
+
+
+def test_no_key_is_in_what_is_told_of_it(account: Account, alice: User) -> None:
+    _, text = api_keys.issue_for(account=account, name="CI", scopes=["read"], by=alice, now=timezone.now())
+
+    note = Notification.objects.get()
+    assert text not in f"{note.text} {note.context}"
+
+
+def test_a_changed_password_is_in_the_list_and_its_letter_comes_from_the_sign_in(
+    account: Account, alice: User, mailoutbox: list
+) -> None:
+    page = acting_for(account, alice)
+
+    page.post(
+        "/login/password/change/",
+        {
+            "oldpassword": factories.PASSWORD,
+            "password1": "another good passphrase 7",
+            "password2": "another good passphrase 7",
+        },
+    )
+    outbox.deliver_due(now=timezone.now())
+
+    assert told(alice) == ["Your password was changed"]
+    assert len([letter for letter in mailoutbox if letter.to == ["alice@example.com"]]) == 1
