@@ -159,7 +159,7 @@ def create_event(sim: "Simulator", request: Request) -> Obj:
             code="timestamp_in_future",
         )
     identifier = params.text("identifier") or new_id("", 32)
-    before = sim.store.get("_meter_identifier", f"{name}:{identifier}")
+    before = _known(sim, name, identifier)
     if before is not None and now - before["received"] < UNIQUE_SECONDS:
         raise invalid(
             f"An event already exists with identifier {identifier}.",
@@ -194,14 +194,14 @@ def adjust(sim: "Simulator", request: Request) -> Obj:
     """POST /v1/billing/meter_event_adjustments: takes back one event by its identifier, within a day."""
     params = request.params
     name, identifier = params.need("event_name"), params.inner("cancel").need("identifier")
-    known = sim.store.get("_meter_identifier", f"{name}:{identifier}")
-    use = sim.store.get("_meter_use", known["use"]) if known else None
-    if known is None or use is None:
+    known = _known(sim, name, identifier)
+    if known is None:
         raise invalid(
             f"No event found with identifier {identifier}.",
             param="cancel[identifier]",
             code="resource_missing",
         )
+    use = sim.store.get("_meter_use", known["use"]) or {}
     if sim.clock.now(use["customer"]) - known["received"] > UNIQUE_SECONDS:
         raise invalid(
             "A meter event can only be canceled within 24 hours of being received.",
@@ -224,6 +224,12 @@ def by_event(sim: "Simulator", name: str) -> Obj | None:
         if meter["event_name"] == name and meter["status"] == "active":
             return meter
     return None
+
+
+def _known(sim: "Simulator", name: str, identifier: str) -> Obj | None:
+    """What an identifier last stood for, unless that was taken back."""
+    known = sim.store.get("_meter_identifier", f"{name}:{identifier}")
+    return known if known and sim.store.get("_meter_use", known["use"]) else None
 
 
 def _value(text: str | None, meter: Obj) -> Decimal | None:
