@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.decorators import account_required, billing_admin_required
 from accounts.requests import AccountRequest
-from billing import catalog, clock, credits, entitlements, money
-from billing.catalog import Feature, Pack
+from billing import catalog, clock, credits, money
+from billing import rights as rights_of_request
+from billing.catalog import Allowance, Feature, Pack
 from billing.lifecycle import packs
 from billing.models import CreditEntry, CreditGrant
 from billing.stripe import gateway
@@ -115,9 +116,12 @@ def _useful(request: AccountRequest) -> list[Pack]:
     """The packs of what the account's plan counts to an end; those of what it has without end add nothing."""
     if not request.member.may_bill:
         return []
-    rights = entitlements.of(request.account, now=clock.now(request.account))
-    endless = {key for key, allowance in rights.plan.allowances.items() if allowance.quantity is None}
-    return [pack for pack in catalog.current().packs if pack.feature not in endless]
+    rights = rights_of_request.of(request)
+    return [pack for pack in catalog.current().packs if not _is_endless(rights.allowance(pack.feature))]
+
+
+def _is_endless(allowance: Allowance | None) -> bool:
+    return allowance is not None and allowance.quantity is None
 
 
 def _offer(pack: Pack) -> dict[str, Any]:
