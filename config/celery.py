@@ -45,6 +45,10 @@ app.conf.beat_schedule = {
         "task": "usage.tasks.look_for_crossings",
         "schedule": 30.0,
     },
+    "what is kept above a smaller plan is flagged": {
+        "task": "usage.tasks.look_for_shrunk_plans",
+        "schedule": 60.0,
+    },
     "allowances that are back are told": {"task": "usage.tasks.tell_of_returns", "schedule": 300.0},
     "metered units are complete when a period ends": {
         "task": "usage.tasks.close_meter_periods",

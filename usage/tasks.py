@@ -7,6 +7,7 @@ from config import nudge
 from usage import meters
 from usage.alerts import crossings, returning
 from usage.meters import closing, reconciliation, sending, silence
+from usage.standing import shrinking
 
 DELIVER_METER_EVENTS = "usage.tasks.deliver_meter_events"
 
@@ -39,6 +40,12 @@ def reconcile_meters(after: str = "") -> None:
 def look_for_crossings() -> None:
     """Warn whoever has reached a threshold of an allowance or a sum of money."""
     crossings.look(now=clock.wall())
+
+
+@shared_task
+def look_for_shrunk_plans() -> None:
+    """Flag what is kept above a plan that has become smaller, and tell whoever can do something about it."""
+    shrinking.look(now=clock.wall())
 
 
 @shared_task

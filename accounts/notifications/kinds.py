@@ -76,6 +76,7 @@ _ALL = (
     Kind("paid_use", "Use beyond the allowance is paid for", "usage"),
     Kind("spend", "Usage reached a sum you named", "usage"),
     Kind("budget_reached", "Usage reached the budget", "usage", is_urgent=True),
+    Kind("over_limit", "More is kept than the plan gives", "usage"),
     Kind("cheaper_plan", "Another plan would cost less", "usage"),
     Kind("member_joined", "Somebody joined", "team"),
     Kind("member_removed", "Somebody left or was removed", "team"),

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from accounts.models import Account, Member, User
+from accounts.models import Account, Member, Notification, User
 from billing import grants, suspension
 from tests import factories
 from tests.usage.conftest import NOON, opened, subscribe
 from tests.usage.test_concurrency import at_once
 from usage import metering
 from usage.models import Gauge, GaugeClaim
-from usage.standing import LimitReached, Standing, gauges
+from usage.standing import LimitReached, Standing, gauges, shrinking
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -167,6 +167,31 @@ def test_after_a_downgrade_nothing_is_deleted_and_nothing_is_added_until_it_fits
     assert not fitting.is_over
     assert fitting.over_since is None
     assert claim_refused(account) == "limit_reached"
+
+
+def test_a_smaller_plan_is_told_once_to_those_who_can_act(account: Account, alice: User, bob: User) -> None:
+    agreed(account, projects=5)
+    for number in range(4):
+        claim(account, key=f"project:{number}")
+    assert shrinking.look(now=NOON) == 1
+    assert shrinking.look(now=NOON) == 0
+
+    agreed(account, projects=2)
+    assert [shrinking.look(now=NOON + DAY), shrinking.look(now=NOON + 2 * DAY)] == [1, 0]
+
+    told = Notification.objects.get()
+    assert told.subject == "Projects: more is kept than Pro gives"
+    assert "keeps 4 projects, and Pro gives 2 projects. Nothing is deleted" in told.text
+    assert {entry.user for entry in told.entries.all()} == {alice}
+    assert gauges.state(account, "projects", NOON + 3 * DAY).over_since == NOON + DAY
+    agreed(account, projects=3)
+    shrinking.look(now=NOON + 4 * DAY)
+    assert Notification.objects.count() == 1
+    agreed(account, projects=9)
+    shrinking.look(now=NOON + 5 * DAY)
+    agreed(account, projects=1)
+    shrinking.look(now=NOON + 6 * DAY)
+    assert Notification.objects.count() == 2
 
 
 def claim_refused(account: Account) -> str:

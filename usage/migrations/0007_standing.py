@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ("feature", models.CharField(max_length=60)),
                 ("value", models.BigIntegerField(default=0)),
                 ("over_since", models.DateTimeField(blank=True, null=True)),
+                ("noted_version", models.BigIntegerField(blank=True, null=True)),
                 ("changed_at", models.DateTimeField()),
                 ("account", _account()),
             ],

@@ -20,6 +20,8 @@ class Gauge(models.Model):
     value = models.BigIntegerField(default=0)
     # When it was first seen to be above what the plan gives (a downgrade, a count set from outside); empty: it is not.
     over_since = models.DateTimeField(null=True, blank=True)
+    # The customer's access_version when this was last held against the plan; empty: never.
+    noted_version = models.BigIntegerField(null=True, blank=True)
     changed_at = models.DateTimeField()
 
     class Meta:
