@@ -19,10 +19,13 @@ PRIORITY = (
     "trial_paused",
     "on_pause",
     "under_review",
+    # More than an allowance that is used up: it says why, and who set it can raise it.
+    "budget_reached",
     "allowance_exhausted",
     "canceling",
     "pausing",
     "allowance_low",
+    "cheaper_plan",
     "trial",
 )
 TONES = {
@@ -36,8 +39,10 @@ TONES = {
     "pausing": "info",
     "under_review": "warn",
     "allowance_exhausted": "warn",
+    "budget_reached": "warn",
     "canceling": "warn",
     "allowance_low": "warn",
+    "cheaper_plan": "info",
     "trial": "info",
 }
 
@@ -54,6 +59,11 @@ class Notice:
     unit: str = ""
     used: int = 0
     limit: int = 0
+    # Money in words: the budget; and what was spent beside the price of a plan that has it all.
+    budget: str = ""
+    spent: str = ""
+    price: str = ""
+    plan: str = ""
 
     @property
     def tone(self) -> str:

@@ -13,6 +13,7 @@ from billing.entitlements import Entitlements
 from billing.models import PlanChange
 from billing.notices import Notice
 from usage import metering
+from usage.alerts import banners
 
 register = template.Library()
 
@@ -28,10 +29,11 @@ def notice(context: dict[str, Any]) -> str:
         return ""
     rights = rights_of_request.of(request)
     now = rights.now
-    found = notices.first([notices.of(rights), *_allowance_notices(rights)])
+    may_bill = request.member is not None and request.member.may_bill
+    about_money = banners.of(rights, may_bill=may_bill)
+    found = notices.first([notices.of(rights), *_allowance_notices(rights), *about_money])
     if found is None:
         return ""
-    may_bill = request.member is not None and request.member.may_bill
     return render_to_string(
         f"billing/notices/_{'admin' if may_bill else 'member'}_{found.kind}.html",
         {

@@ -340,6 +340,30 @@ def test_a_plan_that_would_have_cost_less_is_named_once_a_month(
     assert "You spent $149.50 this month; Boundless is $99." in page
 
 
+def test_the_banner_names_the_cheaper_plan_to_those_who_can_choose_it(
+    account: Account, pay: Use, alice: User, bob: User
+) -> None:
+    pay(199)
+
+    assert "Boundless is $99.</strong>" in _as(account, alice).get("/usage/").content.decode()
+    assert "Boundless is $99" not in _as(account, bob).get("/usage/").content.decode()
+
+
+def test_the_banner_of_a_used_up_budget_has_the_button_or_names_whom_to_ask(
+    account: Account, pay: Use, alice: User, bob: User
+) -> None:
+    budgets.set_budget(account=account, amount=1000, now=NOON, by=alice)
+    pay(20)
+
+    admins = _as(account, alice).get("/usage/").content.decode()
+    members = _as(account, bob).get("/usage/").content.decode()
+    assert "The budget of $10.00 is used up." in admins
+    assert "Change the budget" in admins
+    assert "$10.00" not in members
+    assert "The budget for this month is used up." in members
+    assert "Ask Alice" in members
+
+
 # --- The page
 
 

@@ -35,7 +35,7 @@ def see(account: Account, wish: Wishes, *, now: datetime) -> None:
         return
     _see_sums(rights, spent, wish)
     budget = Budget.objects.filter(account=account).first()
-    if budget is not None and _is_used_up(rights, budget, spent):
+    if budget is not None and is_used_up(rights, budget, spent):
         with transaction.atomic():
             telling.budget(rights, budget, spent=spent)
     better = cheaper(rights, spent=spent)
@@ -63,6 +63,15 @@ def cheaper(rights: Entitlements, *, spent: int | None = None) -> Cheaper | None
         and amount < spent
     ]
     return min(offers, key=lambda offer: offer.amount, default=None)
+
+
+def is_used_up(rights: Entitlements, budget: Budget, spent: int) -> bool:
+    """Whether nothing that is paid by the unit fits into the budget any more."""
+    prices = spending.prices(rights)
+    return bool(prices) and all(
+        spent - price.charge(paid) + price.charge(paid + 1) > budget.amount
+        for paid, price in ((spending.units_paid(rights, key), price) for key, price in prices.items())
+    )
 
 
 def _see_sums(rights: Entitlements, spent: int, wish: Wishes) -> None:
@@ -93,15 +102,6 @@ def _see_sums(rights: Entitlements, spent: int, wish: Wishes) -> None:
             )
             if is_new and is_news and amount == highest:
                 telling.spend(rights, threshold=amount, spent=spent)
-
-
-def _is_used_up(rights: Entitlements, budget: Budget, spent: int) -> bool:
-    """Nothing that is paid by the unit fits into it any more."""
-    prices = spending.prices(rights)
-    return bool(prices) and all(
-        spent - price.charge(paid) + price.charge(paid + 1) > budget.amount
-        for paid, price in ((spending.units_paid(rights, key), price) for key, price in prices.items())
-    )
 
 
 def _includes(plan: Plan, used: dict[str, int]) -> bool:

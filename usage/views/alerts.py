@@ -12,7 +12,7 @@ from accounts.decorators import account_required, only_billing_admins
 from accounts.requests import AccountRequest
 from billing import catalog, clock
 from billing import rights as rights_of_request
-from usage.alerts import choosing, sums
+from usage.alerts import choosing
 from usage.metering import spending
 from usage.models import Crossing
 from usage.views.alert_forms import AlertForm
@@ -55,7 +55,6 @@ def overview(request: AccountRequest) -> HttpResponse:
             "prices": spending.prices(rights),
             "spent": spending.spent(rights),
             "month": spending.month(rights),
-            "better": sums.cheaper(rights) if request.member.may_bill else None,
             "reached": [
                 (crossing, features[crossing.feature].name if crossing.feature in features else "")
                 for crossing in reached[:CROSSINGS_SHOWN]
