@@ -16,6 +16,7 @@ BILLING_CATALOG=kaboot ./run
 ./run test sqlite|postgres|journeys|lint|conformance [pytest arguments]
 ./run conformance          Stripe's own tools (its CLI, stripe-node; from npm) against the simulator
 ./run test-stripe-live     the simulator's scenarios against Stripe's test mode; needs STRIPE_SECRET_KEY=sk_test_…
+./run soak meters          units on their way to Stripe through drops, failures and killed senders; ./run soak lists all
 ./run help                 this page
 
 What it needs is Python 3.11 or newer. It writes .venv/, .env and var/ beside this file; delete them to start
@@ -31,6 +32,7 @@ def main(words: list[str]) -> int:
         "test": _test,
         "conformance": lambda words: _test(["conformance", *words]),
         "test-stripe-live": lambda words: _test(["stripe-live", *words]),
+        "soak": _soak,
         "help": _help,
     }
     try:
@@ -70,3 +72,9 @@ def _test(words: list[str]) -> int:
     python = install.ensure(for_tests=True)
     os.chdir(install.ROOT)
     os.execv(python, [str(python), "-m", "tests.everything", *words])
+
+
+def _soak(words: list[str]) -> int:
+    python = install.ensure(for_tests=True)
+    os.chdir(install.ROOT)
+    os.execv(python, [str(python), "-m", "soaks", *words])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Sum
+
 from billing import catalog
 from billing.catalog import Price
 from billing.lifecycle import subscriptions
@@ -66,7 +68,10 @@ def settle(delivery: MeterDelivery, *, now: datetime) -> bool:
 
 
 def proposal(delivery: MeterDelivery) -> Proposal:
-    """The invoice item that would bill it: its units at the price of the plan they were used on. Raises CannotBill."""
+    """The invoice item that would bill it, for what the acts in it cost when they were counted. Raises CannotBill.
+
+    Acts from before costs were kept are taken at the price of the plan they were used on.
+    """
     if delivery.state not in OPEN:
         raise CannotBill(f"It is {delivery.get_state_display().lower()}.")
     customer = Customer.objects.filter(account_id=delivery.account_id).first()
@@ -80,7 +85,7 @@ def proposal(delivery: MeterDelivery) -> Proposal:
     unit = price.unit_label or delivery.event_name
     return Proposal(
         stripe_customer_id=customer.stripe_customer_id,
-        amount=delivery.units * price.amount,
+        amount=_cost(delivery) or price.charge(delivery.units),
         currency=price.currency,
         description=f"{delivery.units:,} × {unit}, used until {delivery.occurred_at:%-d %B %Y %H:%M} UTC",
     )
@@ -118,6 +123,12 @@ def bill(delivery: MeterDelivery, *, now: datetime) -> Proposal:
 def _next_identifier(identifier: str) -> str:
     name, _, number = identifier.partition("~")
     return f"{name}~{int(number or 1) + 1}"
+
+
+def _cost(delivery: MeterDelivery) -> int:
+    """What the receipts of the acts said, in minor units."""
+    cost: int | None = delivery.events.aggregate(cost=Sum("record__cost"))["cost"]
+    return cost or 0
 
 
 def _price(delivery: MeterDelivery) -> Price | None:
