@@ -25,11 +25,11 @@ class CreditGrantQuerySet(models.QuerySet["CreditGrant"]):
 
     def burnable(self, account: Account | UUID, feature: str, now: datetime) -> CreditGrantQuerySet:
         """What can be drawn from, in the order it is drawn: by priority, then what ends first, then the oldest."""
-        return (
-            self.filter(account=account, feature=feature)
-            .usable(now)
-            .order_by("priority", models.F("expires_at").asc(nulls_last=True), "granted_at", "id")
-        )
+        return self.filter(account=account, feature=feature).usable(now).as_drawn()
+
+    def as_drawn(self) -> CreditGrantQuerySet:
+        """In the order of drawing."""
+        return self.order_by("priority", models.F("expires_at").asc(nulls_last=True), "granted_at", "id")
 
     def expired(self, now: datetime) -> CreditGrantQuerySet:
         """Those over whose rest has not been written off; `now` is wall time, test clocks are asked by their own."""
