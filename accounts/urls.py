@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/members/invite/", members.invite, name="invite"),
     path("account/members/<int:pk>/role/", members.change_role, name="change_role"),
     path("account/members/<int:pk>/remove/", members.remove, name="remove"),
+    path("account/members/<int:pk>/hand-over/", members.hand_over, name="hand_over"),
     path("account/invitations/<int:pk>/resend/", members.resend, name="resend"),
     path("account/invitations/<int:pk>/revoke/", members.revoke, name="revoke"),
     path("account/keys/", keys.index, name="keys"),
