@@ -1,4 +1,7 @@
-"""`./run test-stripe-live`: what it says without a key or with a wrong one; with a good one it plays and tidies up."""
+"""Stages that need something from outside: a key for Stripe's test mode, npm for Stripe's own tools.
+
+Without it they say so; with a key the scenarios are played and everything is tidied up.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,21 @@ import pytest
 
 from simulator.core import Simulator
 from simulator.server import Running
+from tests.simulator import npm
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "sk_test_" + "5" * 24
 
 
 def run(key: str, base: str = "", *words: str) -> tuple[int, str]:
+    return stage("stripe-live", *words, STRIPE_SECRET_KEY=key, STRIPE_API_BASE=base)
+
+
+def stage(*words: str, **environment: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.everything", "stripe-live", *words],
+        [sys.executable, "-m", "tests.everything", *words],
         cwd=ROOT,
-        env=os.environ | {"STRIPE_SECRET_KEY": key, "STRIPE_API_BASE": base},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=120,
@@ -77,3 +85,26 @@ def test_it_plays_the_scenarios_and_tidies_up(sim: Simulator, house: Running) ->
     assert {subscription["status"] for subscription in sim.store.all("subscription")} == {"canceled"}
     assert {price["active"] for price in sim.store.all("price")} == {False}
     assert {product["active"] for product in sim.store.all("product")} == {False}
+
+
+def test_stripes_own_tools_asked_for_without_npm_fail_in_a_sentence(tmp_path: Path) -> None:
+    status, said = stage("conformance", PATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+
+    assert status == 1
+    assert "node and npm cannot be found, so Stripe's own tools cannot be fetched and run." in said
+    assert "SOMETHING FAILED" in said
+
+
+def test_a_tool_npm_cannot_fetch_is_named_with_what_npm_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    if npm.lacking():
+        with pytest.raises(npm.CannotFetch, match="cannot be found"):
+            npm.installed("stripe", "0.0.0")
+        return
+
+    with pytest.raises(npm.CannotFetch, match="npm could not fetch stripe"):
+        npm.installed("stripe", "0.0.0")
