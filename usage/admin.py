@@ -13,7 +13,16 @@ from billing import money
 from billing.lifecycle import subscriptions
 from billing.stripe import gateway
 from usage.meters import by_hand
-from usage.models import MeterDelivery, MeterEvent, UsageCounter, UsageDay, UsageRecord
+from usage.models import (
+    Gauge,
+    MeterDelivery,
+    MeterEvent,
+    Reservation,
+    Slot,
+    UsageCounter,
+    UsageDay,
+    UsageRecord,
+)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -63,6 +72,29 @@ class UsageDayAdmin(ReadOnlyAdmin):
     list_filter = ("feature",)
     date_hierarchy = "day"
     ordering = ("-day", "-id")
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    list_display = ("id", "held_at", "expires_at", "account", "feature", "units", "state", "settled_units")
+    list_filter = ("state", "feature")
+    search_fields = ("account__name", "=account__id", "=idempotency_key")
+    ordering = ("-id",)
+
+
+@admin.register(Gauge)
+class GaugeAdmin(ReadOnlyAdmin):
+    list_display = ("account", "feature", "value", "over_since", "changed_at")
+    list_filter = ("feature", ("over_since", admin.EmptyFieldListFilter))
+    ordering = ("-id",)
+
+
+@admin.register(Slot)
+class SlotAdmin(ReadOnlyAdmin):
+    list_display = ("account", "feature", "key", "taken_at", "expires_at")
+    list_filter = ("feature",)
+    search_fields = ("account__name", "=account__id", "=key")
+    ordering = ("-id",)
 
 
 @admin.register(MeterEvent)

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.test import Client
 
 from accounts.models import Account, Member, Notification, User
 from billing import grants, suspension
 from tests import factories
 from tests.usage.conftest import NOON, opened, subscribe
 from tests.usage.test_concurrency import at_once
+from tests.usage.test_pages import acting_for, seen
 from usage import metering
 from usage.models import Gauge, GaugeClaim
-from usage.standing import LimitReached, Standing, gauges, shrinking
+from usage.standing import LimitReached, Standing, gauges, shrinking, slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -305,6 +307,34 @@ def test_a_limit_that_cannot_be_checked_is_refused(five: Account, settings: Any)
 
     with pytest.raises(metering.CheckFailed):
         claim(five)
+
+
+def test_the_usage_page_says_what_is_kept_and_that_nothing_is_deleted(
+    five: Account, as_alice: Client
+) -> None:
+    browser = acting_for(five, as_alice)
+    assert "What is kept" not in seen(browser.get("/usage/"))
+
+    claim(five, units=5)
+    assert "What is kept Projects 5 of 5 projects No room is left." in seen(browser.get("/usage/"))
+    agreed(five, projects=2)
+
+    page = seen(browser.get("/usage/"))
+    assert "Projects 5 of 2 projects More than your plan gives since" in page
+    assert "Nothing is deleted; nothing can be added until you remove some" in page
+    agreed(five, projects=None)
+    assert "Projects 5 projects" in seen(browser.get("/usage/"))
+
+
+def test_staff_see_what_is_kept_held_and_running(five: Account, as_dana: Client) -> None:
+    claim(five, units=3)
+    slots.take(account=five, feature="projects", key="run:1", now=NOON)
+    metering.reserve(account=five, feature="generations", units=2, idempotency_key="job", now=NOON)
+
+    for model in ("gauge", "slot", "reservation"):
+        page = as_dana.get(f"/staff/usage/{model}/?q=Alice")
+        assert page.status_code == 200
+        assert "Alice &amp; Co" in page.content.decode()
 
 
 @pytest.mark.postgres
