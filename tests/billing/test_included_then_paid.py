@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.test import Client
 
 from accounts.models import Account, User
-from billing import clock
+from billing import clock, credits
 from billing.lifecycle import subscriptions
 from billing.models import Payment
 from tests.billing.shopping import buy, let_pass
@@ -62,8 +63,6 @@ def test_units_beyond_it_cost_what_the_receipts_said(
 def test_credits_come_before_paid_units_and_are_not_billed_again(
     shop: "Simulator", account: Account, alice: User
 ) -> None:
-    from billing import credits
-
     buy(shop, account, alice, "copy_pro_month")
     now = clock.now(account)
     credits.give(
@@ -83,6 +82,19 @@ def test_credits_come_before_paid_units_and_are_not_billed_again(
     }
     assert receipt.cost == 150
     assert end_of_month(account) == 2900 + 150
+
+
+def test_the_billing_page_says_what_is_included_and_what_is_paid(
+    shop: "Simulator", account: Account, alice: User, as_alice: Client
+) -> None:
+    as_alice.post("/account/switch/", {"account": str(account.pk)})
+    buy(shop, account, alice, "copy_pro_month")
+    scan(account, 900, "a")
+    page = " ".join(as_alice.get("/billing/").content.decode().split())
+    assert "1,000 included until" in page and "; paid by the scan beyond." in page
+    scan(account, 107, "b")
+    page = " ".join(as_alice.get("/billing/").content.decode().split())
+    assert "; 7 beyond are paid." in page
 
 
 def test_seats_in_steps_are_charged_as_the_page_says(

@@ -86,7 +86,7 @@ def test_an_owner_puts_a_lid_on_money_and_on_a_colleague(
     page.get_by_role("button", name="Set the budget").click()
     expect(page.get_by_text("At most $12.50 a month is charged")).to_be_visible()
     page.get_by_label("Member", exact=True).select_option(label="Lee")
-    page.get_by_label("Of", exact=True).select_option(label="Scans")
+    page.get_by_label("What", exact=True).select_option(label="Scans")
     page.get_by_label("At most, each window").fill("40")
     page.get_by_role("button", name="Set the member’s budget").click()
     expect(page.get_by_role("row").filter(has_text="Lee")).to_contain_text("40 a month")

@@ -45,6 +45,11 @@ class Bar:
         return None if self.balance.remaining is None else self.balance.remaining + self.credits
 
     @property
+    def included(self) -> int:
+        """What comes with the plan in each window, and not from credits or money."""
+        return self.balance.included or 0
+
+    @property
     def of(self) -> str:
         return "unlimited" if self.balance.limit is None else f"{self.balance.limit:,}"
 

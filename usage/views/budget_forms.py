@@ -76,7 +76,7 @@ class MemberBudgetForm(forms.Form):
         )
         self.fields["feature"] = forms.ChoiceField(
             choices=[(key, feature.name) for key, feature in budgets.countable().items()],
-            label="Of",
+            label="What",
             error_messages={"invalid_choice": "That is not counted. Choose one from the list."},
         )
         self.order_fields(["member", "feature", "units"])
