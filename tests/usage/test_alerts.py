@@ -355,8 +355,8 @@ def test_the_banner_of_a_used_up_budget_has_the_button_or_names_whom_to_ask(
     budgets.set_budget(account=account, amount=1000, now=NOON, by=alice)
     pay(20)
 
-    admins = _as(account, alice).get("/usage/").content.decode()
-    members = _as(account, bob).get("/usage/").content.decode()
+    admins = _as(account, alice).get("/notifications/").content.decode()
+    members = _as(account, bob).get("/notifications/").content.decode()
     assert "The budget of $10.00 is used up." in admins
     assert "Change the budget" in admins
     assert "$10.00" not in members
