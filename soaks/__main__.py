@@ -3,7 +3,10 @@
 import importlib
 import sys
 
-SOAKS = {"meters": "units on their way to Stripe's meters through drops, refusals, failures and kills"}
+SOAKS = {
+    "meters": "units on their way to Stripe's meters through drops, refusals, failures and kills",
+    "usage": "one allowance used up by many processes at once while PostgreSQL's backends are killed",
+}
 
 
 def main(words: list[str]) -> int:
