@@ -24,7 +24,7 @@ PAID = [
 
 def _paid_invoice(side: Counterpart, customer: str, amount: int = 5000) -> stripe.Invoice:
     """An invoice written by hand and paid by card."""
-    invoice = side.v1.invoices.create({"customer": customer, "auto_advance": False})
+    invoice = side.v1.invoices.create({"customer": customer, "currency": "usd", "auto_advance": False})
     assert invoice.id is not None
     side.v1.invoice_items.create(
         {
@@ -88,7 +88,7 @@ def test_a_paid_invoice_is_told_with_everything_that_led_to_it(stripe_side: Coun
 def test_an_open_invoice_can_be_voided_and_a_paid_one_cannot(stripe_side: Counterpart) -> None:
     customer = stripe_side.customer(pays_with="pm_card_visa")
     paid = _paid_invoice(stripe_side, customer)
-    draft = stripe_side.v1.invoices.create({"customer": customer, "auto_advance": False})
+    draft = stripe_side.v1.invoices.create({"customer": customer, "currency": "usd", "auto_advance": False})
     assert paid.id is not None
     assert draft.id is not None
     stripe_side.v1.invoice_items.create(
@@ -133,7 +133,7 @@ def test_a_credit_note_leaves_money_on_the_account_for_the_next_invoice(stripe_s
 
 
 def _with_credit(side: Counterpart, customer: str) -> stripe.Invoice:
-    draft = side.v1.invoices.create({"customer": customer, "auto_advance": False})
+    draft = side.v1.invoices.create({"customer": customer, "currency": "usd", "auto_advance": False})
     assert draft.id is not None
     side.v1.invoice_items.create(
         {"customer": customer, "invoice": draft.id, "amount": 2000, "currency": "usd"}

@@ -102,6 +102,39 @@ def test_a_slow_answer_is_the_true_one(house: Running, api: stripe.StripeClient,
     assert [it.id for it in api.v1.customers.list().data] == [made.id]
 
 
+def test_a_caller_that_does_not_wait_long_enough_cannot_know_that_it_worked(
+    house: Running, api: stripe.StripeClient
+) -> None:
+    pull(house, "POST", "failures", path="/v1/customers", how="slow", when="after", delay_seconds=2)
+    hasty = stripe.StripeClient(
+        "sk_test_" + "0" * 24,
+        base_addresses={"api": house.url},
+        http_client=stripe.RequestsClient(timeout=0.3),
+        max_network_retries=0,
+    )
+
+    with pytest.raises(stripe.APIConnectionError):
+        hasty.v1.customers.create({"name": "Ada"})
+
+    assert [it.name for it in api.v1.customers.list().data] == ["Ada"]
+
+
+def test_a_conflict_and_a_rate_limit_look_like_stripes(house: Running, api: stripe.StripeClient) -> None:
+    pull(house, "POST", "failures", path="/v1/customers", status=409)
+    with pytest.raises(stripe.APIError) as conflict:
+        api.v1.customers.create({"name": "Ada"})
+    assert conflict.value.json_body["error"]["code"] == "idempotency_key_in_use"  # type: ignore[index]
+
+    kim = Visitor(house.url)
+    kim.open("/_page/faults").press("Set limit", per_second="3")
+    with pytest.raises(stripe.RateLimitError):
+        for _ in range(20):
+            api.v1.customers.list()
+    kim.open("/_page/faults").press("Set limit", per_second="0")
+    for _ in range(20):
+        api.v1.customers.list()
+
+
 def test_the_sdks_own_retries_get_through_two_failures(house: Running, sim: Simulator) -> None:
     patient = stripe.StripeClient(
         "sk_test_" + "0" * 24, base_addresses={"api": house.url}, max_network_retries=3

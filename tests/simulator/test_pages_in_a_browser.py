@@ -48,11 +48,13 @@ def _checkout(api: stripe.StripeClient, back: str, **more: Any) -> stripe.checko
     return api.v1.checkout.sessions.create(given | more)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits_a_narrow_phone(
-    running: Running, api: stripe.StripeClient, page: Page, scheme: Any
+    running: Running, api: stripe.StripeClient, page: Page, scheme: Any, width: int
 ) -> None:
     page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 700})
     session = _checkout(api, running.url)
     page.goto(session.url or "")
     _is_well(page)
@@ -79,6 +81,9 @@ def test_every_page_is_accessible_and_fits_a_narrow_phone(
     page.get_by_role("button", name="Cancel subscription").click()
     _is_well(page)
     page.goto(f"{running.url}/i/{paid.invoice}")
+    _is_well(page)
+    charge = api.v1.charges.list({"customer": str(paid.customer)}).data[0]
+    page.goto(str(charge.receipt_url))
     _is_well(page)
 
 
