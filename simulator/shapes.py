@@ -9,52 +9,12 @@ import string
 from typing import Any
 
 from simulator import sdk
+from simulator.nouns import PREFIXES
 from simulator.sdk.responses import INCLUDABLE
 
 Obj = dict[str, Any]
 
 API_VERSION = "2026-08-26.dahlia"
-
-PREFIXES = {
-    "account": "acct_",
-    "balance_transaction": "txn_",
-    "billing.meter": "mtr_test_",
-    "billing_portal.configuration": "bpc_",
-    "billing_portal.session": "bps_",
-    "charge": "ch_",
-    "checkout.session": "cs_test_",
-    "coupon": "",
-    "credit_note": "cn_",
-    "credit_note_line_item": "cnli_",
-    "customer": "cus_",
-    "customer_balance_transaction": "cbtxn_",
-    "discount": "di_",
-    "dispute": "du_",
-    "entitlements.active_entitlement": "ent_",
-    "entitlements.feature": "feat_",
-    "event": "evt_",
-    "invoice": "in_",
-    "invoice_payment": "inpay_",
-    "invoiceitem": "ii_",
-    "item": "li_",
-    "line_item": "il_",
-    "payment_intent": "pi_",
-    "payment_method": "pm_",
-    "price": "price_",
-    "product": "prod_",
-    "product_feature": "prodft_",
-    "promotion_code": "promo_",
-    "quote": "qt_",
-    "refund": "re_",
-    "setup_intent": "seti_",
-    "subscription": "sub_",
-    "subscription_item": "si_",
-    "subscription_schedule": "sub_sched_",
-    "tax_id": "txi_",
-    "tax_rate": "txr_",
-    "test_helpers.test_clock": "clock_",
-    "webhook_endpoint": "we_",
-}
 
 _SKELETONS: dict[str, str] = {}
 _ALPHABET = string.ascii_letters + string.digits

@@ -7,34 +7,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from simulator.nouns import INDEXES
 from simulator.shapes import Obj, id_of
-
-# Which fields can be asked for without walking a whole shelf.
-INDEXES: dict[str, tuple[str, ...]] = {
-    "_item_home": ("subscription",),
-    "_meter_use": ("customer",),
-    "charge": ("customer", "payment_intent"),
-    "checkout.session": ("customer", "subscription", "payment_intent"),
-    "credit_note": ("customer", "invoice"),
-    "customer": ("email", "test_clock"),
-    "customer_balance_transaction": ("customer",),
-    "discount": ("customer", "subscription"),
-    "dispute": ("charge", "payment_intent"),
-    "invoice": ("customer", "parent.subscription_details.subscription"),
-    "invoice_payment": ("invoice", "payment.payment_intent"),
-    "invoiceitem": ("customer", "invoice"),
-    "payment_intent": ("customer",),
-    "payment_method": ("customer",),
-    "price": ("product", "lookup_key"),
-    "entitlements.active_entitlement": ("_.customer",),
-    "product_feature": ("_.product",),
-    "promotion_code": ("code", "promotion.coupon"),
-    "quote": ("customer",),
-    "refund": ("charge", "payment_intent"),
-    "setup_intent": ("customer",),
-    "subscription": ("customer",),
-    "subscription_schedule": ("customer",),
-}
 
 _TABLES = """
 create table if not exists object (kind text, id text, place integer, body text, primary key (kind, id));

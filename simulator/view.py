@@ -3,41 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from simulator import nouns
 from simulator.errors import invalid
 from simulator.shapes import Obj, declares
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-# Ids tell what they name; these fields hold ids that people may choose freely.
-_BY_PREFIX = {
-    "acct_": "account",
-    "bpc_": "billing_portal.configuration",
-    "ch_": "charge",
-    "cbtxn_": "customer_balance_transaction",
-    "clock_": "test_helpers.test_clock",
-    "cn_": "credit_note",
-    "cs_": "checkout.session",
-    "cus_": "customer",
-    "di_": "discount",
-    "du_": "dispute",
-    "feat_": "entitlements.feature",
-    "ii_": "invoiceitem",
-    "in_": "invoice",
-    "pi_": "payment_intent",
-    "plink_": "payment_link",
-    "pm_": "payment_method",
-    "price_": "price",
-    "promo_": "promotion_code",
-    "qt_": "quote",
-    "re_": "refund",
-    "seti_": "setup_intent",
-    "si_": "subscription_item",
-    "sub_sched_": "subscription_schedule",
-    "sub_": "subscription",
-    "txr_": "tax_rate",
-    "txn_": "balance_transaction",
-}
+# Ids tell what they name (`nouns`); these fields hold ids that people may choose freely.
 _BY_FIELD = {"product": "product", "coupon": "coupon", "default_price": "price", "price": "price"}
 
 # Always whole in Stripe's answers, kept as ids here so that they are never stale.
@@ -86,10 +59,8 @@ def fetch(sim: "Simulator", name: str, field: str = "") -> Obj | None:
     by_field = _BY_FIELD.get(field)
     if by_field and (found := sim.store.get(by_field, name)):
         return found
-    for prefix, kind in _BY_PREFIX.items():
-        if name.startswith(prefix):
-            return sim.store.get(kind, name)
-    return None
+    kind = nouns.kind_of(name)
+    return sim.store.get(kind, name) if kind else None
 
 
 _NESTED = (dict, list)  # made once: `dict | list` in the loop would be made for every value
@@ -138,7 +109,7 @@ def _open(sim: "Simulator", shown: Any, parts: list[str], path: str) -> None:
     value = shown.get(head)
     if isinstance(value, str):
         whole = fetch(sim, value, head)
-        names_something = head in _BY_FIELD or any(map(value.startswith, _BY_PREFIX))
+        names_something = head in _BY_FIELD or nouns.kind_of(value) is not None
         if whole is None and not rest and not names_something:
             raise invalid(f"This property cannot be expanded ({path}).", param="expand")
         value = shown[head] = snapshot(sim, whole) if whole is not None else value

@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 from simulator.errors import no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj, empty_list, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("account", "acct_")
 
 
 @route("GET", "/v1/account")

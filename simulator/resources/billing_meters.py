@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 from simulator import events, lists
 from simulator.billing_engine import meter_errors, periods, usage
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("_meter_use", found_by=("customer",))
+noun("billing.meter", "mtr_test_")
 
 # docs.stripe.com/api/billing/meter-event/create: 35 days back, 5 minutes ahead, identifiers unique for 24
 # hours.

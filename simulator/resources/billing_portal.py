@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from simulator import events, lists
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import customers, subscriptions
 from simulator.routing import Request, route
@@ -11,6 +12,9 @@ from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("billing_portal.configuration", "bpc_")
+noun("billing_portal.session", "bps_")
 
 _REASONS = [
     "too_expensive",

@@ -4,11 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import lists, search, view
 from simulator.errors import no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("balance_transaction", "txn_")
+noun("charge", "ch_", found_by=("customer", "payment_intent"))
 
 
 def need(sim: "Simulator", name: str | None, *, param: str = "id", status: int = 404) -> Obj:

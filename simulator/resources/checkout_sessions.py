@@ -6,6 +6,7 @@ from simulator import agenda, events, lists, view
 from simulator.billing_engine import basket, money, receipting, taxing
 from simulator.billing_engine.terms import missing_payment_method
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import customers, prices
 from simulator.routing import Request, route
@@ -13,6 +14,9 @@ from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("checkout.session", "cs_test_", found_by=("customer", "subscription", "payment_intent"))
+noun("item", "li_")
 
 OPEN_SECONDS = 24 * 3600
 _COPIED = (

@@ -4,11 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import events, lists, view
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("coupon", "")
+noun("discount", "di_", found_by=("customer", "subscription"))
 
 
 def need(sim: "Simulator", name: str | None, *, param: str = "coupon", status: int = 404) -> Obj:

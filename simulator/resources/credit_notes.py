@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 from simulator import events, lists
 from simulator.billing_engine import crediting
 from simulator.errors import no_such
+from simulator.nouns import noun
 from simulator.resources import invoices
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("credit_note", "cn_", found_by=("customer", "invoice"))
+noun("credit_note_line_item", "cnli_")
 
 
 @route("POST", "/v1/credit_notes")

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from simulator import lists
 from simulator.billing_engine import balance
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("customer_balance_transaction", "cbtxn_", found_by=("customer",))
 
 _KIND = "customer_balance_transaction"
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator import events, lists, search, view
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import payment_methods
 from simulator.routing import Request, route
@@ -11,6 +12,9 @@ from simulator.shapes import Obj, empty_list, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("customer", "cus_", found_by=("email", "test_clock"))
+noun("tax_id", "txi_")
 
 _TEXTS = ("business_name", "description", "email", "individual_name", "name", "phone", "tax_exempt")
 

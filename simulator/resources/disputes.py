@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from simulator import events, lists
 from simulator.billing_engine import charging, periods
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("dispute", "du_", found_by=("charge", "payment_intent"))
 
 # What the evidence of a test dispute says decides it: docs.stripe.com/testing#evidence.
 _ENDS = {

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 from simulator import events, lists
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers, products
 from simulator.routing import Request, route
 from simulator.shapes import Obj, empty_list, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("entitlements.active_entitlement", "ent_", found_by=("_.customer",))
+noun("entitlements.feature", "feat_")
+noun("product_feature", "prodft_", found_by=("_.product",))
 
 _FEATURE = "entitlements.feature"
 _ACTIVE = "entitlements.active_entitlement"

@@ -4,11 +4,14 @@ from typing import TYPE_CHECKING
 
 from simulator import lists
 from simulator.errors import no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("event", "evt_")
 
 
 @route("GET", "/v1/events")

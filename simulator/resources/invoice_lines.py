@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from simulator import events, lists
 from simulator.billing_engine import invoicing, rewriting
 from simulator.errors import invalid, missing_param
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import invoices
 from simulator.routing import Request, route
@@ -12,6 +13,8 @@ from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("line_item", "il_")
 
 
 @route("GET", "/v1/invoices/{id}/lines")

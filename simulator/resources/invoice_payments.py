@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from simulator import lists
 from simulator.billing_engine import attaching
 from simulator.errors import no_such
+from simulator.nouns import noun
 from simulator.resources import invoices, payment_intents
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("invoice_payment", "inpay_", found_by=("invoice", "payment.payment_intent"))
 
 
 @route("POST", "/v1/invoices/{id}/attach_payment")

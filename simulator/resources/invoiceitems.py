@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from simulator import events, lists
 from simulator.billing_engine import extras, invoicing
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers, invoices
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("invoiceitem", "ii_", found_by=("customer", "invoice"))
 
 
 @route("POST", "/v1/invoiceitems")

@@ -6,12 +6,15 @@ from simulator import events, lists, search, view
 from simulator.billing_engine import collection, discounts, finalizing, invoicing, periods, previewing, taxing
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers, payment_methods, subscriptions
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("invoice", "in_", found_by=("customer", "parent.subscription_details.subscription"))
 
 _BY_SUBSCRIPTION = "parent.subscription_details.subscription"
 

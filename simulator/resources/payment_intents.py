@@ -6,12 +6,15 @@ from simulator import agenda, cards, events, lists, search
 from simulator.billing_engine import collection, debiting, payments
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers, payment_methods
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("payment_intent", "pi_", found_by=("customer",))
 
 
 def need(sim: "Simulator", name: str | None, *, param: str = "intent", status: int = 404) -> Obj:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simulator import events, lists, view
 from simulator.billing_engine import basket
 from simulator.errors import invalid, missing_param, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import checkout_sessions
 from simulator.routing import Request, route
@@ -14,6 +15,8 @@ from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("payment_link", "plink_")
 
 # What a link says about each checkout it opens.
 _PASSED_ON = (

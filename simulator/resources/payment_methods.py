@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from simulator import cards, events, lists
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("payment_method", "pm_", found_by=("customer",))
 
 _NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 

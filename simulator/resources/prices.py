@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from simulator import events, lists, search, view
 from simulator.billing_engine import asking
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import products
 from simulator.routing import Request, route
@@ -12,6 +13,8 @@ from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("price", "price_", found_by=("product", "lookup_key"))
 
 _INTERVALS = ("day", "week", "month", "year")
 

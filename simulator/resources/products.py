@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING
 
 from simulator import events, lists, search
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("product", "prod_")
 
 _TEXTS = ("name", "description", "statement_descriptor", "unit_label", "url", "tax_code")
 

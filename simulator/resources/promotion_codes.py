@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING
 
 from simulator import events, lists
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import coupons
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("promotion_code", "promo_", found_by=("code", "promotion.coupon"))
 
 
 @route("POST", "/v1/promotion_codes")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simulator import agenda, events, lists, view
 from simulator.billing_engine import money, offering, periods
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import customers
 from simulator.routing import Document, Request, route
@@ -14,6 +15,8 @@ from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("quote", "qt_", found_by=("customer",))
 
 _OPEN_DAYS = 30
 

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from simulator import events, lists
 from simulator.billing_engine import charging
 from simulator.errors import invalid, missing_param, no_such
+from simulator.nouns import noun
 from simulator.resources import charges, payment_intents
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("refund", "re_", found_by=("charge", "payment_intent"))
 
 
 def make(

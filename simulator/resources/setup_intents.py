@@ -6,12 +6,15 @@ from simulator import cards, events, lists
 from simulator.billing_engine import payments
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers, payment_methods
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("setup_intent", "seti_", found_by=("customer",))
 
 
 def need(sim: "Simulator", name: str | None) -> Obj:

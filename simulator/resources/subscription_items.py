@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from simulator import lists
 from simulator.billing_engine import items, updating
 from simulator.errors import invalid
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.resources import subscriptions
 from simulator.routing import Request, route
@@ -12,6 +13,9 @@ from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("_item_home", found_by=("subscription",))
+noun("subscription_item", "si_")
 
 _PASSED_ON = ("proration_behavior", "proration_date", "payment_behavior", "off_session")
 _OF_ITEM = ("price", "price_data", "quantity", "metadata")

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from simulator import lists
 from simulator.billing_engine import scheduling
 from simulator.errors import no_such
+from simulator.nouns import noun
 from simulator.resources import customers, subscriptions
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("subscription_schedule", "sub_sched_", found_by=("customer",))
 
 _KIND = "subscription_schedule"
 

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from simulator import events, lists, search
 from simulator.billing_engine import canceling, changing, renewing, subscribing, terms, updating
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.resources import customers
 from simulator.routing import Request, route
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("subscription", "sub_", found_by=("customer",))
 
 _ENDED = ("canceled", "incomplete_expired")
 

@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING
 
 from simulator import events, lists
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.params import Params
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("tax_rate", "txr_")
 
 _TEXTS = ("country", "description", "display_name", "jurisdiction", "state", "tax_type")
 

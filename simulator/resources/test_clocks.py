@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 from simulator import events, lists, view
 from simulator.billing_engine import canceling, lines, periods
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("test_helpers.test_clock", "clock_")
 
 _MOST_INTERVALS = 2
 _KEPT_DAYS = 30

@@ -4,11 +4,14 @@ from typing import TYPE_CHECKING
 
 from simulator import lists
 from simulator.errors import invalid, no_such
+from simulator.nouns import noun
 from simulator.routing import Request, route
 from simulator.shapes import API_VERSION, Obj, new, new_id
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
+
+noun("webhook_endpoint", "we_")
 
 
 @route("POST", "/v1/webhook_endpoints")
