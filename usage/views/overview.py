@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -14,25 +12,13 @@ from accounts.models import Account
 from accounts.requests import AccountRequest
 from billing import catalog
 from billing import rights as rights_of_request
-from billing.catalog import Feature
 from billing.entitlements import Entitlements
 from usage import metering
 from usage.metering import Balance, spending
-from usage.models import Budget, Gauge
+from usage.models import Budget
 from usage.periods import Period
 from usage.reports import chart, daily, projection, spans
-from usage.standing import gauges, slots
 from usage.views.demo import demo_feature
-
-
-@dataclass(frozen=True)
-class Held:
-    """Something that stays, as the page shows it: used and limit, or runs at once."""
-
-    feature: Feature
-    used: int
-    limit: int | None
-    is_over: bool
 
 
 @require_GET
@@ -46,7 +32,6 @@ def overview(request: AccountRequest) -> HttpResponse:
         "may_generate": settings.DEMO and demo_feature() is not None,
         "may_bill": request.member.may_bill,
         "features": catalog.current().features,
-        "standing": _standing(account, rights),
         "has_counts": bool(balances),
     }
     if balance is not None:
@@ -85,20 +70,3 @@ def _money(account: Account, rights: Entitlements) -> dict[str, object]:
         "budget": Budget.objects.filter(account=account).first(),
         "month": spending.month(rights),
     }
-
-
-def _standing(account: Account, rights: Entitlements) -> list[Held]:
-    """What the plan limits and the product has counted, and runs under way."""
-    counted = set(Gauge.objects.filter(account=account).values_list("feature", flat=True))
-    found = []
-    for feature in catalog.current().features.values():
-        if feature.kind != "limit":
-            continue
-        running = slots.running(account, feature.key, now=rights.now).count()
-        if feature.key in counted:
-            state = gauges.state(account, feature.key, rights.now)
-            found.append(Held(feature, state.used, state.limit, state.is_over))
-        elif running:
-            limit = rights.limit(feature.key)
-            found.append(Held(feature, running, limit, limit is not None and running > limit))
-    return found
