@@ -4,15 +4,17 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account, User
-from billing import catalog, clock, credits
+from billing import catalog, clock, credits, grants
 from billing.lifecycle import packs, subscriptions
 from billing.models import Alert, CreditEntry, CreditGrant, Payment
 from billing.stripe import gateway
@@ -20,6 +22,7 @@ from simulator.hosted import checkout as page
 from tests.billing.purchases import at_stripe, known
 from tests.billing.shopping import card, let_pass
 from tests.stack.stripe import Settle
+from usage import metering
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
@@ -71,8 +74,6 @@ def buy(shop: "Simulator", client: Client, **choice: str) -> CreditGrant:
 
 
 def use(account: Account, units: int) -> None:
-    from django.db import transaction
-
     with transaction.atomic():
         taken = credits.take(
             account=account,
@@ -339,8 +340,6 @@ def test_the_history_names_every_change_and_pages(shop: "Simulator", buyer: Clie
 def test_units_that_never_end_need_no_pack(
     shop: "Simulator", buyer: Client, alice: User, account: Account
 ) -> None:
-    from billing import grants
-
     grants.give(account=account, plan_key="team", kind="comped", reason="Friends", now=timezone.now())
     page_text = buyer.get("/billing/credits/").content.decode()
     assert "copy_pages_500" not in page_text and "copy_scans_100" in page_text
@@ -379,8 +378,6 @@ def test_when_stripe_is_away_nothing_is_charged_and_the_customer_is_told(
 
 
 def test_a_pack_is_used_when_the_allowance_is(shop: "Simulator", buyer: Client, account: Account) -> None:
-    from usage import metering
-
     buy(shop, buyer)
     receipt = metering.consume(
         account=account, feature="pages", units=17, idempotency_key="a", now=timezone.now()
@@ -405,3 +402,92 @@ def test_packs_come_to_stripe_as_prices_paid_once_and_leave_with_the_file(
     assert list(gateway.pages("/v1/prices", {"lookup_keys": ["copy_pages_500"], "active": True})) == []
     products = gateway.pages("/v1/products", {"active": True})
     assert not any("_pack_" in product["id"] for product in products)
+
+
+@pytest.mark.postgres
+def test_units_used_while_a_refund_arrives_are_counted_once_and_none_is_lost(
+    shop: "Simulator", buyer: Client, account: Account
+) -> None:
+    grant = buy(shop, buyer)
+    together, served, faults = Barrier(5), [], []
+
+    def work(name: str) -> None:
+        together.wait(10)
+        try:
+            for number in range(25):
+                try:
+                    metering.consume(
+                        account=account,
+                        feature="pages",
+                        units=2,
+                        idempotency_key=f"{name}:{number}",
+                        now=timezone.now(),
+                    )
+                    served.append(2)
+                except metering.AllowanceExhausted:
+                    continue
+        except Exception as error:
+            faults.append(error)
+        finally:
+            connection.close()
+
+    def give_back() -> None:
+        together.wait(10)
+        try:
+            refund(grant)
+            for _ in range(5):
+                subscriptions.sync(account=account, reason="test", wait_seconds=5)
+        except Exception as error:
+            faults.append(error)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=work, args=(f"worker {number}",)) for number in range(4)]
+    threads.append(Thread(target=give_back))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert faults == []
+    grant.refresh_from_db()
+    assert grant.remaining == 0
+    burned = -sum(CreditEntry.objects.filter(kind="burn", grant=grant).values_list("units", flat=True))
+    taken_back = -sum(CreditEntry.objects.filter(kind="refund").values_list("units", flat=True))
+    assert burned + taken_back == 500
+    # Ten of the plan and five forgiven come before the pack; of those one may be left over.
+    assert sum(served) == 10 + (5 - left(account)) + burned
+
+
+@pytest.mark.postgres
+def test_a_letter_the_page_and_the_daily_look_at_once_give_once(
+    shop: "Simulator", buyer: Client, account: Account, settle: Settle
+) -> None:
+    session_id = go_to_the_till(buyer)
+    pay(shop, session_id)
+    together, faults = Barrier(3), []
+
+    def in_a_thread(act: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            together.wait(10)
+            try:
+                act()
+            except Exception as error:
+                faults.append(error)
+            finally:
+                connection.close()
+
+        return run
+
+    acts: list[Callable[[], object]] = [
+        settle,
+        lambda: come_back(buyer, session_id),
+        lambda: subscriptions.sync(account=account, reason="reconcile", wait_seconds=5),
+    ]
+    threads = [Thread(target=in_a_thread(act)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert faults == []
+    assert left(account) == 500
+    assert CreditGrant.objects.count() == 1
