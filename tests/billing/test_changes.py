@@ -79,7 +79,7 @@ def test_the_receipt_has_the_credit_the_charge_today_and_then(client, shop, acco
     assert "Today $200.00" in said
     assert f"Then each month from {period.current_period_end:%-d %B %Y} $499.00" in said
     assert "Pay $200.00 and switch" in said
-    assert "Single sign-on Now: no Then: yes" in said
+    assert "Single sign-on no → becomes yes" in said
 
 
 def test_what_was_used_stays_counted_and_the_proration_gives_nothing_anew(client, shop, account, alice):

@@ -87,7 +87,7 @@ def test_from_pro_back_to_pay_as_you_go_at_the_month_s_end(client, shop, hers, c
     end = live(hers).current_period_end
 
     page = look(client, price=PAYG)
-    assert "Tokens Now: unlimited Then: $0.50 a token" in text(page)
+    assert "Tokens unlimited → becomes $0.50 a token" in text(page)
     assert "Then, for what you use $0.50 a token" in text(page)
     press(client, page)
     let_pass(hers, end + SOON)

@@ -62,10 +62,10 @@ def test_what_is_lost_and_what_must_be_reduced_is_listed_limit_by_limit(client, 
 
     said = text(look(client, price=TEAM))
 
-    assert "Single sign-on Now: yes Then: no" in said
-    assert "Test runs Now: unlimited Then: 1,000 runs a month" in said
+    assert "Single sign-on yes → becomes no" in said
+    assert "Test runs unlimited → becomes 1,000 runs a month" in said
     assert "You have 12 projects. Nothing is deleted: you can read all of it" in said
-    assert "once you are 2 projects down. Now: unlimited Then: 10 projects Over" in said
+    assert "once you are 2 projects down. unlimited → becomes 10 projects Over" in said
 
 
 def test_billing_says_what_is_planned_and_what_the_next_charge_will_be(client, shop, account, alice):

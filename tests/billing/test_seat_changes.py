@@ -140,8 +140,8 @@ def test_a_step_down_the_ladder_waits_for_the_end_and_lists_what_is_lost(departm
     end = let_pass(account, buy(shop, account, alice, PROFESSIONAL, 25).trial_end + SOON) and live(account)
     page = look(department, seats="10")
     assert "Switch to Department Starter?" in text(page)
-    assert "Your own branding Now: yes Then: no" in text(page)
-    assert "Storage Now: 10 GB Then: 1 GB" in text(page)
+    assert "Your own branding yes → becomes no" in text(page)
+    assert "Storage 10 GB → becomes 1 GB" in text(page)
 
     press(department, page)
     let_pass(account, end.current_period_end + SOON)
