@@ -192,30 +192,6 @@ def _grow_breakdown(sim: "Simulator", session: Obj) -> Any:
     return {"discounts": [{"amount": taken, "discount": found} for found in names[:1]], "taxes": []}
 
 
-@events.follows("payment_intent.succeeded")
-def _paid_late(sim: "Simulator", payment: Obj) -> None:
-    """The bank of a session that was completed without money has answered: it is paid."""
-    for session in _waiting_for(sim, payment):
-        session["payment_status"] = "paid"
-        sim.save(session)
-        events.emit(sim, "checkout.session.async_payment_succeeded", session)
-
-
-@events.follows("payment_intent.payment_failed")
-def _failed_late(sim: "Simulator", payment: Obj) -> None:
-    for session in _waiting_for(sim, payment):
-        events.emit(sim, "checkout.session.async_payment_failed", session)
-
-
-def _waiting_for(sim: "Simulator", payment: Obj) -> list[Obj]:
-    found = sim.store.find("checkout.session", "payment_intent", payment["id"])
-    invoice = sim.store.get("invoice", payment["_"]["invoice"])
-    if invoice is not None and invoice["billing_reason"] == "subscription_create":
-        details = (invoice["parent"] or {}).get("subscription_details") or {}
-        found += sim.store.find("checkout.session", "subscription", details.get("subscription"))
-    return [one for one in found if one["status"] == "complete" and one["payment_status"] == "unpaid"]
-
-
 def _frame(params: Params, mode: str, ui_mode: str, customer: str | None, now: int, expires: int) -> Obj:
     collects = params.choice("payment_method_collection", ("always", "if_required"), "always")
     tax = params.inner("automatic_tax").flag("enabled")
