@@ -30,8 +30,9 @@ RECEIPT = {
 }
 QUOTA = {
     "feature": "Generations",
+    "units": "generations",
     "percent": 80,
-    "used_text": "200 generations",
+    "used_text": "200",
     "limit_text": "250 generations",
     "back_at": "2026-12-01T00:00:00+00:00",
 }
@@ -110,7 +111,7 @@ def test_mail_about_money_goes_to_the_billing_address_when_there_is_one(account,
     post()
 
     assert sorted((letter.to[0], letter.subject) for letter in mail.outbox) == [
-        ("alice@example.com", "80% of Generations used"),
+        ("alice@example.com", "80% of generations used"),
         ("books@example.com", "Receipt: $29.00 for Pro"),
     ]
 

@@ -88,7 +88,7 @@ def test_the_letter_says_how_much_when_it_comes_back_and_where_there_is_more(
     [letter] = mail.outbox
     assert letter.to == ["alice@example.com"]
     assert letter.subject == "All 100 generations are used"
-    assert "has used 100 generations of 100 generations. They come back on 15 December 2026" in letter.body
+    assert "has used 100 of 100 generations. They come back on 15 December 2026" in letter.body
     assert "A bigger plan has more at once: http://testserver/pricing/" in letter.body
     assert "http://testserver/usage/alerts/" in letter.body
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from accounts.notifications import notify
 from billing import catalog, money
+from billing.catalog import Feature
 from billing.entitlements import Entitlements
 from usage.metering import spending, windows
 from usage.models import Budget, UsageCounter
@@ -34,11 +35,12 @@ def quota(counter: UsageCounter, *, threshold: int, percent: int, now: datetime)
         context={
             "feature": feature.name,
             "feature_key": feature.key,
+            "units": feature.unit_many,
             "threshold": threshold,
             "percent": percent,
             "used": counter.from_allowance,
             "limit": counter.limit_units,
-            "used_text": money.quantity(min(counter.from_allowance, counter.limit_units), feature),
+            "used_text": _number(min(counter.from_allowance, counter.limit_units), feature),
             "limit_text": money.quantity(counter.limit_units, feature),
             "back_at": counter.period_end.isoformat(),
             "is_daily": is_daily(period),
@@ -125,6 +127,11 @@ def cheaper(rights: Entitlements, better: Cheaper) -> None:
 
 def is_daily(period: Period) -> bool:
     return period.end - period.start <= A_DAY
+
+
+def _number(units: int, feature: Feature) -> str:
+    """Beside the limit, which says what is counted."""
+    return money.size(units) if feature.is_bytes else f"{units:,}"
 
 
 def _month(month: Period) -> dict[str, str]:
