@@ -22,6 +22,7 @@ def price_lists(draw):
     """A valid price list as the tables a founder would write."""
     features = draw(st.dictionaries(keys, st.sampled_from(KINDS), max_size=6))
     of_kind = {kind: [key for key, its in features.items() if its == kind] for kind in KINDS}
+    countable = of_kind["allowance"] + of_kind["metered"]
     start, *others = draw(st.lists(keys, min_size=1, max_size=4, unique=True))
     return {
         "name": draw(words),
@@ -33,6 +34,9 @@ def price_lists(draw):
             start: {"name": draw(words)},
             **{key: draw(paid_plans(key, of_kind)) for key in others},
         },
+        "packs": [
+            draw(packs(number, countable)) for number in range(draw(st.integers(0, 3)) if countable else 0)
+        ],
     }
 
 
@@ -44,6 +48,19 @@ def features_of(draw, key, kind):
         "unit": draw(st.lists(words, min_size=2, max_size=2, unique=True)),
     }
     return feature | ({"meter_event_name": f"{key}_used"} if kind == "metered" else {})
+
+
+@st.composite
+def packs(draw, number, countable):
+    return {
+        "lookup_key": f"pack.{number}",
+        "name": draw(words),
+        "feature": draw(st.sampled_from(countable)),
+        "units": draw(st.integers(1, 10**9)),
+        "amount": draw(st.integers(1, 99_999_999)),
+        "priority": draw(st.integers(0, 1000)),
+        **draw(st.sampled_from([{}, {"expires_days": 1}, {"expires_days": 3650}])),
+    }
 
 
 @st.composite
@@ -120,6 +137,13 @@ def test_a_written_price_list_is_read_as_it_was_written(written):
             **wrote,
             "switches": sorted(wrote.get("switches", [])),
         } | {"metered": sorted(wrote.get("metered", []))}
+    assert [
+        {
+            key: getattr(pack, key)
+            for key in ("lookup_key", "name", "feature", "units", "amount", "priority", "expires_days")
+        }
+        for pack in read.packs
+    ] == [{"expires_days": None, **pack} for pack in written["packs"]]
     assert [price.currency for price in read.prices()] == [written["currency"]] * len(read.prices())
 
 

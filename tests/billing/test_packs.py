@@ -13,11 +13,12 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Account, User
+from accounts.models import Account, Notification, User
 from billing import catalog, clock, credits, grants
-from billing.lifecycle import packs, subscriptions
+from billing.leaving import refunds
+from billing.lifecycle import pack_grants, packs, subscriptions
 from billing.models import Alert, CreditEntry, CreditGrant, Payment
-from billing.stripe import gateway
+from billing.stripe import gateway, truth
 from simulator.hosted import checkout as page
 from tests.billing.purchases import at_stripe, known
 from tests.billing.shopping import card, let_pass
@@ -491,3 +492,29 @@ def test_a_letter_the_page_and_the_daily_look_at_once_give_once(
     assert faults == []
     assert left(account) == 500
     assert CreditGrant.objects.count() == 1
+
+
+def test_a_refund_of_a_pack_that_is_not_among_the_newest_charges_is_seen(
+    shop: "Simulator", buyer: Client, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth, "NEWEST_CHARGES", 1)
+    monkeypatch.setattr(pack_grants, "NEWEST_CHARGES", 1)
+    first = buy(shop, buyer)
+    let_pass(account, clock.now(account) + timedelta(days=1))
+    buy(shop, buyer)
+    assert left(account) == 1000
+    refund(first)
+    subscriptions.sync(account=account, reason="test")
+    assert left(account) == 500
+
+
+def test_a_refund_by_staff_takes_the_units_back_and_the_buyer_is_told(
+    shop: "Simulator", buyer: Client, account: Account
+) -> None:
+    buy(shop, buyer)
+    payment = Payment.objects.get(account=account)
+    told = Notification.objects.filter(account=account)
+    assert "500 pages" in told.get(kind="receipt").text
+    refunds.refund(payment=payment, amount=2500, reason="Asked for", nonce="1")
+    assert left(account) == 0
+    assert told.filter(kind="refunded").count() == 1
