@@ -155,8 +155,8 @@ def soak(
         while not all(future.done() for future in using) or _waits():
             if time.monotonic() - started > LONGEST_SECONDS:
                 break
-            # A sender lives for some five seconds: a call that fails takes two, with what the SDK repeats.
-            time.sleep(chance.uniform(0, 10 / number_of_senders))
+            # A sender lives for some ten seconds: a call that fails takes two, with what the SDK repeats.
+            time.sleep(chance.uniform(0, 20 / number_of_senders))
             running.kill_one(chance.randrange(number_of_senders))
             if time.monotonic() >= next_jump:
                 _let_a_while_pass()
@@ -246,14 +246,14 @@ def _verdict(simulator: Simulator, accounts: list[Account], *, seconds: float, k
 def main(words: list[str]) -> int:
     """The whole soak, with its own servers; prints what happened and answers the exit status."""
     asked = _parser().parse_args(words)
-    with servers.running() as found, _house(found.database_url) as environment:
+    with servers.running() as found, house(found.database_url) as environment:
         from simulator.core import Simulator
         from simulator.server import serve
 
         simulator = Simulator()
         running = serve(simulator, port=int(environment["STRIPE_API_BASE"].rpartition(":")[2]))
         running._server.handle_error = lambda *_: None  # the killed hang up in the middle, which is no news
-        accounts = _open(asked.accounts)
+        accounts = open_accounts(asked.accounts)
         storm = Storm(asked.seed)
         print(
             f"{found.described}\n{asked.units:,} units, {asked.accounts} accounts, {asked.senders} senders …",
@@ -283,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _house(database_url: str) -> Iterator[dict[str, str]]:
+def house(database_url: str) -> Iterator[dict[str, str]]:
     """Our side: settings, tables, the price list. Answers the environment of its processes."""
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -319,7 +319,7 @@ def _create(database_url: str) -> None:
             server_connection.execute(f'CREATE DATABASE "{name}"'.encode())
 
 
-def _open(number: int) -> list[Account]:
+def open_accounts(number: int) -> list[Account]:
     """Accounts that pay by the token, known at Stripe."""
     from django.core.management import call_command
     from django.utils import timezone

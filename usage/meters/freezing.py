@@ -35,7 +35,7 @@ def freeze(*, now: datetime, account: Account | None = None) -> int:
     while True:
         with transaction.atomic():
             waiting = _take(account)
-            deliveries = list(_deliveries(waiting, now=now))
+            deliveries = _deliveries(waiting, now=now)
         made += len(deliveries)
         if len(waiting) < HELPING:
             return made
@@ -58,24 +58,29 @@ def _take(account: Account | None) -> list[MeterEvent]:
     )
 
 
-def _deliveries(events: list[MeterEvent], *, now: datetime) -> Iterator[MeterDelivery]:
-    for together in _groups(events):
-        first, last = together[0], max(event.occurred_at for event in together)
-        delivery = MeterDelivery.objects.create(
-            account_id=first.account_id,
-            event_name=first.event_name,
-            # The first act's own: an act is in one delivery, so no other delivery can have it.
-            identifier=first.identifier,
-            units=sum(event.units for event in together),
-            acts=len(together),
-            occurred_at=last,
-            frozen_at=now,
-            next_attempt_at=now,
-        )
+def _deliveries(events: list[MeterEvent], *, now: datetime) -> list[MeterDelivery]:
+    groups = list(_groups(events))
+    deliveries = MeterDelivery.objects.bulk_create(_delivery(together, now=now) for together in groups)
+    for together, delivery in zip(groups, deliveries, strict=True):
         MeterEvent.objects.filter(pk__in=[event.pk for event in together]).update(
             state=MeterEvent.State.FROZEN, delivery=delivery
         )
-        yield delivery
+    return deliveries
+
+
+def _delivery(events: list[MeterEvent], *, now: datetime) -> MeterDelivery:
+    first = events[0]
+    return MeterDelivery(
+        account_id=first.account_id,
+        event_name=first.event_name,
+        # The first act's own: an act is in one delivery, so no other delivery can have it.
+        identifier=first.identifier,
+        units=sum(event.units for event in events),
+        acts=len(events),
+        occurred_at=max(event.occurred_at for event in events),
+        frozen_at=now,
+        next_attempt_at=now,
+    )
 
 
 def _groups(events: list[MeterEvent]) -> Iterable[list[MeterEvent]]:
