@@ -19,7 +19,7 @@ from tests import factories
 from tests.usage.conftest import NOON, assert_books_agree, subscribe
 from tests.usage.test_concurrency import at_once
 from usage import budgets, metering
-from usage.metering import Hold, Receipt
+from usage.metering import Hold, Receipt, verifying
 from usage.models import MeterEvent, Reservation, UsageCounter, UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,15 +56,7 @@ class Desk:
     def assert_sound(self) -> None:
         """The books agree, and the counters hold what the open reservations hold."""
         assert_books_agree(self.account)
-        for counter in UsageCounter.objects.filter(account=self.account):
-            open_holds = Reservation.objects.filter(
-                account=self.account,
-                feature=counter.feature,
-                period_start=counter.period_start,
-                state="held",
-            )
-            assert counter.reserved == sum(hold.from_allowance for hold in open_holds)
-            assert counter.paid_reserved == sum(hold.billed for hold in open_holds)
+        assert verifying.differences(self.account) == []
 
 
 @pytest.fixture
@@ -370,6 +362,18 @@ def test_inside_a_transaction_that_fails_nothing_is_held(desk: Desk) -> None:
     assert not Reservation.objects.exists()
 
 
+def test_a_counter_that_keeps_what_nobody_holds_is_found_and_put_right(desk: Desk) -> None:
+    desk.hold(2)
+    UsageCounter.objects.update(reserved=5)
+
+    (wrong,) = verifying.differences(desk.account)
+    assert (wrong.what, wrong.says, wrong.ledger) == ("reserved", 5, 2)
+    verifying.repair(desk.account, reason="a test", now=NOON)
+
+    assert desk.left() == 3
+    desk.assert_sound()
+
+
 # --- Where held units come from
 
 
@@ -454,7 +458,12 @@ def test_an_overdue_hold_of_included_units_is_used_before_anything_is_paid(
 
     assert desk.use(1).cost == 3
 
-    assert desk.use(99, now=NOON + MINUTE).cost == 0
+    assert desk.use(49, now=NOON + MINUTE).cost == 0
+    desk.assert_sound()
+    desk.hold(51, now=NOON + MINUTE, holds_for=MINUTE)
+    lines = [metering.Line(feature="pages", units=17, idempotency_key=f"line-{n}") for n in range(3)]
+    counted = metering.consume_batch(account=account, lines=lines, now=NOON + 2 * MINUTE)
+    assert [receipt.cost for receipt in counted if isinstance(receipt, Receipt)] == [0, 0, 0]
     desk.assert_sound()
 
 

@@ -17,10 +17,12 @@ from django.db.models.functions import TruncDate
 
 from accounts.models import Account, ApiKey, User
 from usage.metering import counters
-from usage.models import MemberCounter, Repair, UsageCounter, UsageDay, UsageRecord
+from usage.models import MemberCounter, Repair, Reservation, UsageCounter, UsageDay, UsageRecord
 
 # What a counter sums up of its window's acts.
 _PARTS = ("used", "credited", "billed")
+# What it keeps for work under way: the sum of the reservations that are held.
+_HELD = ("reserved", "paid_reserved")
 _Actor = tuple[str, date, int, int]
 
 
@@ -30,7 +32,8 @@ class Difference:
 
     account_id: object
     feature: str
-    # "used", "credited" or "billed" of a window, "member 7" in it, "counter" where it has none; "units" of a day.
+    # "used", "credited", "billed", "reserved" or "paid_reserved" of a window, "member 7" in it, "counter" where it has
+    # none; "units" of a day.
     what: str
     says: int
     ledger: int
@@ -48,7 +51,7 @@ def differences(account: Account) -> list[Difference]:
 
     Acts that are being counted meanwhile may show up; ask again, or look under the account's queue as `repair` does.
     """
-    return [*_of_counters(account), *_of_members(account), *_of_days(account)]
+    return [*_of_counters(account), *_of_holds(account), *_of_members(account), *_of_days(account)]
 
 
 def repair(account: Account, *, reason: str, now: datetime) -> list[Repair]:
@@ -107,6 +110,30 @@ def _of_counters(account: Account) -> Iterator[Difference]:
         yield Difference(
             account.pk, feature, "counter", says=0, ledger=found["ledger_used"], period_start=period_start
         )
+
+
+def _of_holds(account: Account) -> Iterator[Difference]:
+    """Units that counters keep for work under way, against the reservations of that work."""
+    for counter in UsageCounter.objects.filter(account=account).order_by("feature", "period_start"):
+        for part, held in zip(_HELD, _held(account, counter.feature, counter.period_start), strict=True):
+            if getattr(counter, part) != held:
+                yield Difference(
+                    account.pk,
+                    counter.feature,
+                    part,
+                    says=getattr(counter, part),
+                    ledger=held,
+                    period_start=counter.period_start,
+                )
+
+
+def _held(account: Account, feature: str, period_start: datetime) -> tuple[int, int]:
+    """Of the allowance, and of what may be paid; overdue ones too, until somebody puts them back."""
+    held = Reservation.objects.filter(
+        account=account, feature=feature, period_start=period_start, state=Reservation.State.HELD
+    )
+    sums = held.aggregate(free=Sum(F("units") - F("credited") - F("billed")), paid=Sum("billed"))
+    return sums["free"] or 0, sums["paid"] or 0
 
 
 def _of_members(account: Account) -> Iterator[Difference]:
@@ -169,6 +196,10 @@ def _mend(account: Account, difference: Difference) -> None:
             credited=sums["credited__sum"] or 0,
             billed=sums["billed__sum"] or 0,
         )
+    elif difference.what in _HELD:
+        assert difference.period_start is not None
+        free, paid = _held(account, difference.feature, difference.period_start)
+        UsageCounter.objects.filter(**window).update(reserved=free, paid_reserved=paid)
     else:
         # Added up from the ledger when the member acts again.
         MemberCounter.objects.filter(**window).delete()
