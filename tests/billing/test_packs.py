@@ -145,15 +145,36 @@ def test_who_turns_back_at_the_till_pays_nothing_and_gets_nothing(
 
 
 def test_a_payment_from_a_bank_counts_when_the_bank_has_paid(
-    shop: "Simulator", buyer: Client, account: Account, settings: Any, tmp_path: Path
+    shop: "Simulator", buyer: Client, account: Account, settle: Settle, settings: Any, tmp_path: Path
 ) -> None:
     euros = tmp_path / "euros.toml"
     euros.write_text(Path(CATALOG).read_text().replace('"usd"', '"eur"'))
     settings.BILLING_CATALOG = str(euros)
     call_command("sync_catalog", verbosity=0)
     session_id = go_to_the_till(buyer)
-    marks = at_stripe().v1.checkout.sessions.retrieve(session_id).metadata
-    assert marks is not None
+    # As if bank debits were switched on in Stripe's Dashboard.
+    session = shop.store.get("checkout.session", session_id)
+    assert session is not None
+    session["payment_method_types"] = ["card", "sepa_debit"]
+    shop.save(session)
+    _save_bank_account(account)
+    page.pay(shop, session_id)
+
+    waiting = come_back(buyer, session_id).content.decode()
+    assert "Waiting for the payment" in waiting and "asked=1" in waiting
+    patience_is_over = buyer.get("/billing/credits/bought/", {"session_id": session_id, "asked": "10"})
+    assert "Please do not pay a second time" in patience_is_over.content.decode()
+    assert left(account) == 0
+
+    let_pass(account, clock.now(account) + timedelta(minutes=10))
+    settle()
+    assert left(account) == 500
+    assert "Paid: 500 pages are added" in come_back(buyer, session_id).content.decode()
+    assert Payment.objects.get(account=account).status == "paid"
+
+
+def _save_bank_account(account: Account) -> None:
+    """One whose bank answers after three minutes."""
     client = at_stripe()
     method = client.v1.payment_methods.create(
         {
@@ -162,21 +183,8 @@ def test_a_payment_from_a_bank_counts_when_the_bank_has_paid(
             "billing_details": {"name": "Kim", "email": "kim@example.com"},
         }
     )
-    client.v1.payment_intents.create(
-        {
-            "amount": 2500,
-            "currency": "eur",
-            "customer": known(account),
-            "payment_method_types": ["sepa_debit"],
-            "payment_method": method.id,
-            "confirm": True,
-            "metadata": marks.to_dict(),
-        }
-    )
-    subscriptions.sync(account=account, reason="test")
-    assert left(account) == 0
-    let_pass(account, clock.now(account) + timedelta(minutes=10))
-    assert left(account) == 500
+    client.v1.payment_methods.attach(method.id, {"customer": known(account)})
+    client.v1.customers.update(known(account), {"invoice_settings": {"default_payment_method": method.id}})
 
 
 def test_a_full_refund_takes_back_what_is_left_and_tells_staff_what_was_used(
