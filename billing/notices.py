@@ -19,6 +19,7 @@ PRIORITY = (
     "trial_paused",
     "on_pause",
     "under_review",
+    "seats_over",
     # More than an allowance that is used up: it says why, and who set it can raise it.
     "budget_reached",
     "allowance_exhausted",
@@ -38,6 +39,7 @@ TONES = {
     "on_pause": "warn",
     "pausing": "info",
     "under_review": "warn",
+    "seats_over": "warn",
     "allowance_exhausted": "warn",
     "budget_reached": "warn",
     "canceling": "warn",

@@ -6,7 +6,7 @@ from django import template
 from django.template.loader import render_to_string
 
 from accounts.models import Account, Member
-from billing import catalog, credits, notices
+from billing import catalog, clock, credits, notices, seats
 from billing import rights as rights_of_request
 from billing.changes import telling
 from billing.entitlements import Entitlements
@@ -31,7 +31,8 @@ def notice(context: dict[str, Any]) -> str:
     now = rights.now
     may_bill = request.member is not None and request.member.may_bill
     about_money = banners.of(rights, may_bill=may_bill)
-    found = notices.first([notices.of(rights), *_allowance_notices(rights), *about_money])
+    candidates = [notices.of(rights), _seats_notice(rights), *_allowance_notices(rights), *about_money]
+    found = notices.first(candidates)
     if found is None:
         return ""
     return render_to_string(
@@ -58,6 +59,16 @@ def planned_change(account: Account) -> PlanChange | None:
 def ends_of(change: PlanChange) -> dict[str, str]:
     """`before` and `after` of a change, in words."""
     return telling.names(change)
+
+
+def _seats_notice(rights: Entitlements) -> Notice | None:
+    """More people than seats, as after a change at Stripe itself."""
+    if rights.plan.seats is None:
+        return None
+    standing = seats.standing(rights.account, now=clock.wall())
+    if not standing.is_over:
+        return None
+    return Notice("seats_over", used=standing.taken, limit=standing.bought or 0)
 
 
 def _allowance_notices(rights: Entitlements) -> list[Notice]:

@@ -162,6 +162,7 @@ def test_fewer_at_stripe_itself_is_flagged_and_nobody_is_put_out(client, shop, a
     page = text(client.get("/billing/seats/"))
 
     assert "4 people for 2 seats" in page and "buy 2 more" in page
+    assert "4 people for 2 seats. Nobody is put out" in text(client.get("/usage/"))
     assert account.members.count() == 4
     refused = client.post(
         "/account/members/invite/", {"email": "x@example.com", "role": "member"}, follow=True

@@ -18,6 +18,7 @@ from billing.models import (
     Customer,
     Effect,
     Payment,
+    PlanChange,
     PlanGrant,
     Subscription,
     WebhookEvent,
@@ -75,6 +76,23 @@ def everything(shop, settle, alice, account, bob, alert, mail_owed):
     WebhookRejection.objects.create(day=now.date(), reason="signature", count=2)
     credits.give(
         account=account, feature="tokens", units=5, source="gift", source_key="g", now=now, reason="Sorry"
+    )
+    PlanChange.objects.create(
+        account=account,
+        nonce="n",
+        state="failed",
+        stripe_subscription_id=subscription.stripe_subscription_id,
+        from_plan_key="payg",
+        from_price="hybrid_payg_tokens",
+        from_quantity=1,
+        to_plan_key="team",
+        to_price="hybrid_team_month",
+        to_quantity=2,
+        shown_amount=3800,
+        currency="usd",
+        takes_effect_at=now,
+        failure="Your card was declined.",
+        created_at=now,
     )
     return subscription
 
