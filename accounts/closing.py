@@ -10,6 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.db import transaction
 
 from accounts.models import Account, ApiKey, Invitation, Member, User
+from accounts.notifications import erasing
 
 # What stands in the place of a name; reserved, so no mail can ever reach it (https://www.rfc-editor.org/rfc/rfc2606).
 NOBODY = "closed-{number}@closed.invalid"
@@ -60,12 +61,14 @@ def erase(*, account: Account, by: User, now: datetime) -> None:
         ApiKey.objects.filter(account=account).update(name="", created_by=None)
         Invitation.objects.filter(account=account).delete()
         Member.objects.filter(account=account).delete()
+        erasing.of_account(account)
         Account.objects.filter(pk=account.pk).update(name=CLOSED_NAME, billing_email="", closed_at=now)
         if account.kind == Account.Kind.PERSONAL:
             _erase_person(by)
 
 
 def _erase_person(user: User) -> None:
+    erasing.of_person(user)
     Member.objects.filter(user=user).delete()
     Invitation.objects.filter(email__iexact=user.email).delete()
     EmailAddress.objects.filter(user=user).delete()

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 from django.db.models import Model, QuerySet
 
-from accounts.models import Account, ApiKey, Invitation, Member
+from accounts.models import Account, ApiKey, Invitation, Member, Notification
 from billing.models import CreditGrant, Departure, Payment, PlanGrant, Subscription
-from usage.models import UsageDay, UsageRecord
+from usage.models import AlertWish, UsageDay, UsageRecord
 
 # Rows read at a time.
 HELPING = 2000
 # What is a key or a door, or speaks of others than the account.
-LEFT_OUT = frozenset(("digest", "token_digest", "granted_by", "invited_by", "created_by"))
+LEFT_OUT = frozenset(("digest", "token_digest", "granted_by", "invited_by", "created_by", "set_by"))
 
 
 def archive(*, account: Account, now: datetime) -> Iterator[bytes]:
@@ -84,6 +84,9 @@ _LISTS: dict[str, Callable[[Account], QuerySet[Any]]] = {
     "grants": lambda account: PlanGrant.objects.filter(account=account),
     "credits": lambda account: CreditGrant.objects.filter(account=account),
     "departures": lambda account: Departure.objects.filter(account=account),
+    # What was told to one person alone is that person's.
+    "notifications": lambda account: Notification.objects.filter(account=account).exclude(to="person"),
+    "alert_thresholds": lambda account: AlertWish.objects.filter(account=account),
     "usage": lambda account: UsageRecord.objects.filter(account=account),
     "usage_by_day": lambda account: UsageDay.objects.filter(account=account),
 }

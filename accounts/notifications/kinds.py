@@ -56,6 +56,8 @@ _ALL = (
     Kind("plan_changed", "The plan changed", "billing"),
     Kind("downgrade_scheduled", "A change of plan is planned", "billing"),
     Kind("downgrade_undone", "A planned change was taken back", "billing"),
+    Kind("price_rise", "A price will rise", "billing"),
+    Kind("price_rise_off", "A price does not rise after all", "billing"),
     Kind("seats_changed", "The number of seats changed", "billing"),
     Kind("canceled", "The plan was canceled", "billing"),
     Kind("resumed", "A cancellation was taken back", "billing"),

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import api_keys, members
-from accounts.models import Account, ApiKey, Member, Notification, User
-from accounts.notifications import outbox
+from accounts import api_keys, closing, members, telling
+from accounts.models import Account, ApiKey, Destination, MailPreference, Member, Notification, User
+from accounts.notifications import destinations, outbox, preferences
 from tests import factories
 from tests.accounts.conftest import acting_for
 
@@ -113,3 +113,45 @@ def test_a_changed_password_is_in_the_list_and_its_letter_comes_from_the_sign_in
 
     assert told(alice) == ["Your password was changed"]
     assert len([letter for letter in mailoutbox if letter.to == ["alice@example.com"]]) == 1
+
+
+def test_with_an_account_goes_what_was_told_about_it_and_where_it_was_told(
+    account: Account, alice: User, bob: User
+) -> None:
+    owner = account.members.get(user=alice)
+    destinations.add(
+        account=account,
+        channel="webhook",
+        url="http://127.0.0.1:9999/hook",
+        categories=["team"],
+        by=owner,
+        now=timezone.now(),
+    )
+    telling.role_changed(account.members.get(user=bob), by=owner, now=timezone.now())
+    telling.joined(account.members.get(user=bob), now=timezone.now())
+
+    closing.erase(account=account, by=alice, now=timezone.now())
+
+    assert not Notification.objects.exists()
+    assert not Destination.objects.exists()
+    assert outbox.deliver_due(now=timezone.now()) == 0
+
+
+def test_with_a_person_goes_what_they_were_told_and_others_keep_their_lists(
+    account: Account, alice: User, bob: User, mailoutbox: list
+) -> None:
+    carol = factories.MemberFactory(account=account, role=Member.Role.ADMIN).user
+    telling.joined(account.members.get(user=bob), now=timezone.now())
+    preferences.choose(user=carol, wanted={"quota": False})
+
+    closing.erase(account=carol_s_own(carol), by=carol, now=timezone.now())
+    outbox.deliver_due(now=timezone.now())
+
+    assert told(carol) == []
+    assert not MailPreference.objects.exists()
+    assert told(alice) == ["Bob joined Alice & Co"]
+    assert [letter.to for letter in mailoutbox] == [["alice@example.com"]]
+
+
+def carol_s_own(user: User) -> Account:
+    return members.open_personal_account(user=user, now=timezone.now())
