@@ -218,7 +218,7 @@ def _notice(schedule: Obj) -> int | None:
     """When to say that the schedule will be over; never for one that begins later than that."""
     last = schedule["phases"][-1]["end_date"]
     moment = int(last) - EXPIRY_NOTICE
-    is_told = schedule["_"].get("told_expiring") == last
+    is_told = (schedule.get("_") or {}).get("told_expiring") == last  # none in a file of an earlier version
     return None if is_told or moment < schedule["phases"][0]["start_date"] else moment
 
 
@@ -229,7 +229,7 @@ def _act(sim: "Simulator", schedule: Obj) -> None:
         return
     notice, ended = _notice(schedule), schedule["current_phase"]["end_date"]
     if notice is not None and notice <= sim.clock.now(schedule):
-        schedule["_"]["told_expiring"] = schedule["phases"][-1]["end_date"]
+        schedule["_"] = {"told_expiring": schedule["phases"][-1]["end_date"]}
         sim.save(schedule)
         events.emit(sim, "subscription_schedule.expiring", schedule)
         return
