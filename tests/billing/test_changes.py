@@ -96,6 +96,23 @@ def test_what_was_used_stays_counted_and_the_proration_gives_nothing_anew(client
     assert (balance.used, balance.limit) == (900, None)
 
 
+def test_from_the_month_to_the_year_the_allowance_is_not_given_twice(client, shop, account, alice):
+    """A new billing period begins with the year; what was used of the month's runs stays used."""
+    buy(shop, account, alice, TEAM)
+    let_pass(account, clock.now(account) + timedelta(days=10))
+    metering.consume(
+        account=account, feature="test_runs", units=900, idempotency_key="k", now=clock.now(account)
+    )
+
+    change(client, price=TEAM_YEAR)
+
+    (balance,) = metering.balances(account, now=clock.now(account))
+    assert (balance.used, balance.remaining) == (900, 100)
+    let_pass(account, clock.now(account) + timedelta(days=31, hours=1))
+    (balance,) = metering.balances(account, now=clock.now(account))
+    assert balance.remaining == 1000
+
+
 def test_a_year_is_paid_at_once_less_what_is_left_of_the_month(client, shop, account, alice):
     buy(shop, account, alice, TEAM)
     let_pass(account, clock.now(account) + timedelta(days=5))
@@ -105,6 +122,32 @@ def test_a_year_is_paid_at_once_less_what_is_left_of_the_month(client, shop, acc
     after = live(account)
     assert after.current_period_end - clock.now(account) > timedelta(days=364)
     assert 85000 < newest(account).amount_paid < 95000
+
+
+def test_tax_and_discount_are_on_the_receipt_and_in_the_charge(client, shop, account, alice):
+    subscription = buy(shop, account, alice, TEAM)
+    rate = gateway.post(
+        "/v1/tax_rates",
+        {"display_name": "VAT", "percentage": "19", "inclusive": False},
+        idempotency_key="vat",
+    )
+    coupon = gateway.post("/v1/coupons", {"percent_off": 10, "duration": "forever"}, idempotency_key="ten")
+    gateway.post(
+        f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+        {"default_tax_rates": [rate["id"]], "discounts": [{"coupon": coupon["id"]}]},
+        idempotency_key="vat and ten",
+    )
+    subscriptions.sync(account=account, reason="test", wait_seconds=5)
+    let_pass(account, clock.now(account) + timedelta(days=12, hours=1))
+    page = look(client, price=TOP)
+    assert "Discount -$" in text(page) and "Tax $" in text(page)
+    assert "plus tax, before discounts $499.00" in text(page)
+    sums = page.context["sums"]
+    assert sums.charge - sums.credit - sums.discount + sums.tax == sums.total == sums.due
+
+    press(client, page)
+
+    assert newest(account).amount_paid == due_on(page)
 
 
 def test_a_declined_card_leaves_the_old_plan_and_says_so(client, shop, account, alice):
