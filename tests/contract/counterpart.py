@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 import stripe
 
 from simulator import sdk
+from tests.simulator.truth import BEYOND_THE_SDK
 
 DAY = 86_400
-# What real answers carry although the SDK no longer declares it.
-BEYOND_THE_SDK = frozenset(("subscription.plan", "subscription.quantity"))
 
 
 @dataclass(frozen=True)

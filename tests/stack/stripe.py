@@ -11,6 +11,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from tests.simulator import truth
+
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
@@ -53,7 +55,8 @@ def simulator(stripe_house: "Simulator") -> Iterator["Simulator"]:
     stripe_house.reset()
     stripe_house.deliveries.set_hold(True)
     stripe_house.deliveries.add_endpoint(settings.BASE_URL + WEBHOOK_PATH, settings.STRIPE_WEBHOOK_SECRETS[0])
-    yield stripe_house
+    with truth.watched():
+        yield stripe_house
     stripe_house.deliveries.set_hold(True)
     stripe_house.deliveries.forget()
 
