@@ -44,6 +44,7 @@ def test_units_are_held_then_settled_for_what_the_work_took(
     settled = send(client, own_key, f"reservations/{reservation['id']}/settle", units=25)
 
     assert settled.status_code == 200
+    assert (settled["X-Quota-Limit"], settled["X-Quota-Remaining"]) == ("100", "75")
     receipt = settled.json()
     assert (receipt["units"], receipt["used"], receipt["remaining"]) == (25, 25, 75)
     assert receipt["sources"] == [{"kind": "allowance", "units": 25, "amount": None}]

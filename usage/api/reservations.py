@@ -188,6 +188,10 @@ def settle(request: HttpRequest, response: HttpResponse, reservation_id: int, bo
         beyond=body.beyond,
         user=caller.user,
     )
+    if receipt.limit is not None:
+        response["X-Quota-Limit"] = str(receipt.limit)
+        response["X-Quota-Remaining"] = str(receipt.remaining)
+    response["X-Quota-Reset"] = str(int(receipt.resets_at.timestamp()))
     return _receipt(account, receipt)
 
 

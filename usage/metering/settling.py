@@ -150,9 +150,11 @@ def _count_held(
     )
     if reservation.credited:
         assert attempt.record_id is not None
-        credits.keep(reservation_id=reservation.pk, units=credited, record_id=attempt.record_id, now=seen_at)
         if credited < reservation.credited:
-            credits.put_back(reservation_id=reservation.pk, now=seen_at)
+            # First, as it locks the customer's row, which comes before the grants' everywhere.
+            rest = reservation.credited - credited
+            credits.put_back(reservation_id=reservation.pk, units=rest, now=seen_at)
+        credits.keep(reservation_id=reservation.pk, units=credited, record_id=attempt.record_id, now=seen_at)
     if reservation.user_id is not None:
         # Kept only while members have budgets; who is not in it yet is added up from the ledger.
         MemberCounter.objects.filter(
