@@ -248,6 +248,7 @@ def _write(*, account: Account, email: str, role: str, by: User, now: datetime) 
             )
     except IntegrityError as error:
         raise AlreadyInvited from error
+    telling.invited(invitation, now=now)
     return invitation, token
 
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from allauth.account import signals as account_signals
+from allauth.account.models import EmailAddress
 from allauth.mfa import signals as mfa_signals
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import ApiKey, Member, User
+from accounts.models import ApiKey, Invitation, Member, User
 from accounts.notifications import notify
 
 # Signal → what happened, as the person did it.
@@ -31,6 +32,27 @@ def connect() -> None:
     """Hear of changed ways to sign in, wherever allauth lets them be changed."""
     for signal, what in _SIGN_IN:
         signal.connect(_listener(what), dispatch_uid=f"telling:{what}", weak=False)
+
+
+def invited(invitation: Invitation, *, now: datetime) -> None:
+    """To who has a log-in with that address, in the site; the letter with the link goes out beside it."""
+    proven = EmailAddress.objects.filter(email__iexact=invitation.email, verified=True)
+    address = proven.select_related("user").first()
+    if address is not None:
+        notify(
+            account=invitation.account,
+            kind="invited",
+            key=f"invited:{invitation.pk}",
+            now=now,
+            context={
+                "by": _name(invitation.invited_by) if invitation.invited_by else "Somebody",
+                "email": invitation.email,
+                "role": invitation.get_role_display().lower(),
+                "until": invitation.expires_at.isoformat(),
+            },
+            to=address.user,
+            by_mail=False,
+        )
 
 
 def joined(member: Member, *, now: datetime) -> None:

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -12,15 +14,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.core import mail
 from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import notifications
 from accounts.models import Account, Delivery, Destination, Member
-from accounts.notifications import destinations, outbox, outgoing
+from accounts.notifications import destinations, kinds, outbox, outgoing
 from tests import factories
 from tests.accounts.conftest import acting_for
 
@@ -38,6 +46,15 @@ class Server:
     pause: float = 0.0
     body: bytes = b"ok"
     got: list[tuple[str, Message, bytes]] = field(default_factory=list)
+    running: ThreadingHTTPServer | None = None
+
+    def speak_tls(self, folder: Path) -> None:
+        """With a certificate that it made itself."""
+        assert self.running is not None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(_certificate(folder))
+        self.running.socket = context.wrap_socket(self.running.socket, server_side=True)
+        self.url = self.url.replace("http://", "https://")
 
 
 @pytest.fixture
@@ -62,7 +79,8 @@ def server() -> Iterator[Server]:
     ended = threading.Event()
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running.daemon_threads = True
-    about = Server(url=f"http://127.0.0.1:{running.server_port}/hooks/tally-0a1b2c3d")
+    running.handle_error = lambda *_: None  # a caller that hangs up is no trouble of the server's
+    about = Server(url=f"http://127.0.0.1:{running.server_port}/hooks/tally-0a1b2c3d", running=running)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield about
@@ -475,3 +493,59 @@ def resolved(address: str, port: int):
 
 def refuse():
     raise ConnectionRefusedError
+
+
+def test_the_recipe_of_the_documentation_tells_ours_from_others(account, server):
+    """What docs/messages.md gives to customers is run as it stands there."""
+    recipe: dict = {}
+    page = Path("docs/messages.md").read_text()
+    exec(re.search(r"`{3}python\n(import base64.*?)`{3}", page, re.DOTALL)[1], recipe)
+    is_genuine = recipe["is_genuine"]
+    _, secret = add(account, server)
+    tell(account)
+    post()
+    _, headers, body = server.got[0]
+
+    assert is_genuine(secret, headers, body)
+    assert not is_genuine(secret, headers, body.replace(b"2900", b"9900"))
+    assert not is_genuine("whsec_" + base64.b64encode(b"x" * 24).decode(), headers, body)
+    headers.replace_header("webhook-timestamp", str(int(time.time()) - 301))
+    assert not is_genuine(secret, headers, body)
+
+
+def test_every_kind_is_in_the_documentation():
+    page = Path("docs/messages.md").read_text()
+
+    assert [name for name in kinds.KINDS if f"`{name}`" not in page] == []
+
+
+def test_a_server_whose_certificate_is_not_for_its_name_gets_nothing(account, server, tmp_path):
+    """The connection goes to an address, and is still held to the name."""
+    server.speak_tls(tmp_path)
+    add(account, server)
+    tell(account)
+    post()
+
+    assert server.got == []
+    assert "Its certificate is not valid" in Delivery.objects.get(channel="webhook").last_error
+
+
+def _certificate(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooks.example.com")])
+    now = timezone.now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
+    )
+    return path

@@ -29,7 +29,22 @@ def test_who_joins_is_told_to_those_who_manage_members(account: Account, alice: 
         members.accept(token=token, user=carol, now=timezone.now())
 
     assert told(alice) == ["Carol joined Alice & Co"]
-    assert told(bob) == told(carol) == []
+    assert told(bob) == []
+
+
+def test_who_has_a_log_in_finds_the_invitation_in_their_list_without_its_link(
+    account: Account, alice: User
+) -> None:
+    carol = factories.person(email="carol@example.com", name="Carol")
+    owner = account.members.get(user=alice)
+
+    for email in ("Carol@example.com", "nobody@example.com"):
+        _, token = members.invite(account=account, email=email, role="admin", by=owner, now=timezone.now())
+
+    assert told(carol) == ["Alice invites you to Alice & Co"]
+    note = Notification.objects.get()
+    assert "You can join Alice & Co as admin." in note.text
+    assert token not in f"{note.text} {note.context}"
 
 
 def test_who_is_removed_or_leaves_is_told_to_those_who_stay(account: Account, alice: User, bob: User) -> None:
