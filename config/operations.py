@@ -148,8 +148,16 @@ def _meters(now: datetime) -> Section:
     acts = MeterEvent.objects.filter(state=MeterEvent.State.WAITING).count()
     failing = MeterDelivery.objects.waiting().filter(attempts__gt=0)
     oldest = failing.aggregate(oldest=Min("frozen_at"))["oldest"]
+    arrived = MeterDelivery.objects.filter(sent_at__gt=now - timedelta(days=1)).aggregate(
+        deliveries=Count("pk"), units=Sum("units", default=0)
+    )
     figures = [
-        Figure("Acts not yet on their way", f"{acts:,}", "No usage shows as 0 here, and so does no trouble."),
+        Figure(
+            "Arrived in a day",
+            f"{arrived['deliveries']:,}",
+            f"Deliveries with {arrived['units']:,} units in them.",
+        ),
+        Figure("Acts not yet on their way", f"{acts:,}", "They travel together, every fifteen seconds."),
         Figure(
             "Tried and not arrived yet",
             f"{failing.count():,}",

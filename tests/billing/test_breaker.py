@@ -261,6 +261,7 @@ def test_staff_see_on_one_page_how_it_stands_with_stripe(
         state=WebhookEvent.State.DEAD,
     )
 
+    assert b'href="/staff/operations/"' in as_dana.get("/staff/").content
     page = as_dana.get("/staff/operations/")
 
     text = page.content.decode()
