@@ -4,7 +4,9 @@ from celery import shared_task
 
 from billing import clock, credits, effects
 from billing.lifecycle import subscriptions
+from billing.messages import credits as messages_of_credits
 from billing.messages import reminders
+from billing.price_rises import carrying
 from billing.stripe import inbox
 from config import nudge
 
@@ -42,5 +44,12 @@ def tell_ahead() -> None:
 
 @shared_task
 def expire_credits() -> None:
-    """Write off what is left of credits whose time is over."""
+    """Write off what is left of credits whose time is over, and tell of those that end soon."""
     credits.expire(now=clock.wall())
+    messages_of_credits.sweep(now=clock.wall())
+
+
+@shared_task
+def carry_price_rises_on() -> None:
+    """Tell and move whoever is due in a price rise under way."""
+    carrying.carry_on()

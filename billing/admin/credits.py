@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from billing import catalog, clock, credits
 from billing.admin.read_only import ReadOnlyAdmin, amount
+from billing.messages import credits as tell
 from billing.models import CreditEntry, CreditGrant
 
 
@@ -180,6 +181,7 @@ class CreditGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 by=request.user,
                 reason=obj.reason,
             )
+            tell.given(given, now=given.granted_at)
             obj.pk = given.pk
         elif units := form.cleaned_data.get("correct_by"):
             try:

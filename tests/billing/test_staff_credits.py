@@ -12,8 +12,8 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Account, User
-from billing import credits
+from accounts.models import Account, Notification, User
+from billing import credits, tasks
 from billing.models import CreditEntry, CreditGrant
 from tests import factories
 from tests.accounts.conftest import log_in
@@ -67,6 +67,8 @@ def test_credits_are_given_with_a_reason_that_the_customer_reads(
     grant = CreditGrant.objects.get()
     assert (grant.units, grant.remaining, grant.granted_by, grant.source) == (100, 100, dana, "refund")
     assert credits.left(account, "pages", now=timezone.now()) == 100
+    told = Notification.objects.get(kind="credits_given", account=account)
+    assert told.subject == "100 pages are yours" and "Our printer was down" in told.text
     as_alice.post("/account/switch/", {"account": str(account.pk)})
     assert "Our printer was down" in as_alice.get("/billing/credits/").content.decode()
 
@@ -146,8 +148,6 @@ def test_entries_are_searched_and_never_written_by_hand(as_dana: Client, grant: 
 
 
 def test_what_is_over_is_written_off_by_the_hour(account: Account, dana: User) -> None:
-    from billing import tasks
-
     now = timezone.now()
     credits.give(
         account=account,
@@ -162,3 +162,27 @@ def test_what_is_over_is_written_off_by_the_hour(account: Account, dana: User) -
     )
     tasks.expire_credits()
     assert CreditEntry.objects.get(kind="expire").units == -10
+
+
+def test_credits_that_end_within_a_week_are_announced_once_to_owners_and_admins(
+    account: Account, dana: User
+) -> None:
+    now = timezone.now()
+    for days, age in ((6, 30), (8, 30), (6, 0)):  # the last lives too short to be announced
+        credits.give(
+            account=account,
+            feature="pages",
+            units=10 * days + age,
+            source="gift",
+            source_key=f"{days}:{age}",
+            now=now - timedelta(days=age),
+            expires_at=now + timedelta(days=days),
+            by=dana,
+            reason="Welcome",
+        )
+    for _ in range(2):
+        tasks.expire_credits()
+    told = Notification.objects.get(kind="credits_ending")
+    ends = now + timedelta(days=6)
+    assert told.subject == f"90 pages end on {ends:%-d %B %Y}"
+    assert (told.account, told.to) == (account, "billing")
