@@ -32,6 +32,7 @@ app.conf.beat_schedule = {
         "task": "billing.tasks.expire_credits",
         "schedule": 3600.0,
     },
+    "price rises under way go on": {"task": "billing.tasks.carry_price_rises_on", "schedule": 600.0},
     "what is owed leaves the building": {"task": "billing.tasks.deliver_effects", "schedule": 60.0},
     "people are told what became true": {
         "task": "accounts.tasks.deliver_notifications",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import calendar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from accounts.models import Account
 from billing import catalog, clock
+from billing.anchors import months_after
 from billing.lifecycle import schedules, subscriptions
 from billing.lifecycle.projection import PAUSED_FROM
 from billing.lifecycle.subscriptions import Busy, NothingToChange
@@ -44,7 +44,7 @@ def offer_to(account: Account) -> Offer | None:
     return Offer(
         starts_at=starts_at,
         ends={
-            months: _after(subscription.billing_cycle_anchor, starts_at, months)
+            months: months_after(subscription.billing_cycle_anchor, starts_at, months)
             for months in range(1, plan.pause_months + 1)
         },
     )
@@ -99,11 +99,3 @@ def go_on(*, account: Account) -> None:
             {"pause_collection": "", "metadata": {PAUSED_FROM: ""}, **(paid_at_once if has_begun else {})},
             idempotency_key=f"go_on:{name}:{held.token}",
         )
-
-
-def _after(anchor: datetime, period_end: datetime, months: int) -> datetime:
-    """The period boundary `months` after `period_end`, counted from the anchor: 31 Jan, 28 Feb, 31 Mar."""
-    whole = (period_end.year - anchor.year) * 12 + period_end.month - anchor.month + months
-    year, month = divmod(anchor.month - 1 + whole, 12)
-    year, month = anchor.year + year, month + 1
-    return anchor.replace(year=year, month=month, day=min(anchor.day, calendar.monthrange(year, month)[1]))

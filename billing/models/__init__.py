@@ -8,6 +8,7 @@ from billing.models.effects import Alert, Effect
 from billing.models.grants import PlanGrant
 from billing.models.leaving import Departure, Withdrawal
 from billing.models.payments import Payment
+from billing.models.price_rises import PriceRise, PriceRiseStep
 from billing.models.subscriptions import Subscription, SubscriptionItem
 from billing.models.webhooks import WebhookEvent, WebhookRejection
 
@@ -22,6 +23,8 @@ __all__ = [
     "Payment",
     "PlanChange",
     "PlanGrant",
+    "PriceRise",
+    "PriceRiseStep",
     "Subscription",
     "SubscriptionItem",
     "TrialRedemption",

@@ -1,0 +1,191 @@
+"""A campaign is carried out a few accounts at a time: told, moved before the renewal, stopped or undone when asked."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+
+from accounts.notifications import notify
+from billing import catalog, clock
+from billing.anchors import months_after
+from billing.lifecycle import subscriptions
+from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
+from billing.stripe import gateway
+
+log = structlog.get_logger(__name__)
+
+State = PriceRiseStep.State
+# The price moves so long before the renewal, so that what is told ahead of the charge is the new sum already
+# (billing.messages.reminders: three days, thirty on yearly prices). It is charged at the renewal, not before.
+AHEAD = {False: timedelta(days=4), True: timedelta(days=31)}
+SWEEP_SECONDS = 45
+
+
+def carry_on(*, limit: int = 200) -> int:
+    """For the sweeper: tell and move whoever is due, each in its account's time; answers how many steps changed.
+
+    Killed midway it goes on where it stopped; an account in trouble is tried again at the next turn.
+    """
+    started = time.monotonic()
+    changed = 0
+    waiting = PriceRiseStep.objects.filter(state__in=PriceRiseStep.WAITING, rise__stopped_at=None)
+    for step in waiting.select_related("rise", "account").order_by("?")[:limit]:
+        if time.monotonic() - started > SWEEP_SECONDS:
+            break
+        try:
+            changed += _take(step)
+        except (subscriptions.Busy, gateway.StripeError) as error:
+            log.warning("price_rise_step_waits", step=step.pk, error=type(error).__name__)
+    return changed
+
+
+def stop(*, rise: PriceRise, now: datetime) -> None:
+    """Nobody else is told or moved; who was told is told that nothing changes. Stopping twice changes nothing."""
+    with transaction.atomic():
+        if not PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now):
+            return
+        for step in rise.steps.select_for_update().filter(state=State.TOLD).select_related("account"):
+            _say("price_rise_off", step, f"price_rise_off:{step.pk}")
+
+
+def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
+    """Stop, and give whoever was moved the old price again from the next invoice on; answers (undone, failed).
+
+    What was charged stays charged. Call it again for those that failed. Raises the gateway's errors.
+    """
+    stop(rise=rise, now=now)
+    moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
+    # Stripe lets nobody on to a price that is archived, and goes on charging one that is archived after.
+    archived = [price_id for price_id in {step.old_price_id for step in moved} if not _is_active(price_id)]
+    for price_id in archived:
+        _set_active(price_id, True)
+    try:
+        return _give_back(moved)
+    finally:
+        for price_id in archived:
+            _set_active(price_id, False)
+
+
+def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
+    undone = failed = 0
+    for step in moved:
+        try:
+            _charge(step, step.old_price_id, f"unrise:{step.pk}")
+        except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
+            log.warning("price_rise_not_undone", step=step.pk, error=type(error).__name__)
+            failed += 1
+            continue
+        with transaction.atomic():
+            PriceRiseStep.objects.filter(pk=step.pk).update(state=State.UNDONE)
+            _say("price_rise_off", step, f"price_rise_off:{step.pk}")
+        undone += 1
+    return undone, failed
+
+
+def _is_active(price_id: str) -> bool:
+    return bool(gateway.get(f"/v1/prices/{price_id}")["active"])
+
+
+def _set_active(price_id: str, active: bool) -> None:
+    # A key of its own each time: on and off again are two acts.
+    gateway.post(f"/v1/prices/{price_id}", {"active": active}, idempotency_key=f"active:{uuid.uuid4()}")
+
+
+def _take(step: PriceRiseStep) -> bool:
+    """The next thing that is due for this step, if something is."""
+    now = clock.now(step.account)
+    subscription = Subscription.objects.live().filter(account=step.account).first()
+    item = subscription.items.filter(stripe_item_id=step.stripe_item_id).first() if subscription else None
+    if subscription is None or subscription.is_canceling or item is None:
+        return _leave_out(step, "is leaving or has left")
+    if item.stripe_price_id != step.old_price_id:
+        return _leave_out(step, "pays another price by now")
+    if step.state == State.PLANNED:
+        return _tell(step, subscription, now=now)
+    assert step.applies_at is not None
+    if now >= step.applies_at:  # nobody came in time: then it is the next renewal's
+        step.applies_at = subscription.current_period_end
+        step.save(update_fields=["applies_at"])
+        return False
+    if now < step.applies_at - AHEAD[_is_yearly(subscription)] or subscription.status != "active":
+        return False
+    if PlanChange.objects.filter(account=step.account, state=PlanChange.State.SCHEDULED).exists():
+        return False  # the customer has planned something else for that day; this waits to see what it is
+    return _move(step, subscription, quantity=item.quantity, now=now)
+
+
+def _tell(step: PriceRiseStep, subscription: Subscription, *, now: datetime) -> bool:
+    applies_at = _first_renewal(subscription, not_before=now + timedelta(days=step.rise.notice_days))
+    if applies_at is None:
+        return _leave_out(step, "has no renewal ahead")
+    with transaction.atomic():
+        step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
+        step.save(update_fields=["state", "told_at", "applies_at"])
+        _say("price_rise", step, f"price_rise:{step.pk}")
+    return True
+
+
+def _first_renewal(subscription: Subscription, *, not_before: datetime) -> datetime | None:
+    """The first period's end from `not_before` on, counted in whole periods of the running one's length."""
+    start, end = subscription.current_period_start, subscription.current_period_end
+    if start is None or end is None:
+        return None
+    price = catalog.current().find_price(subscription.price_lookup_key)
+    months = price.months if price else 1
+    found = end
+    while found < not_before:
+        found = months_after(subscription.billing_cycle_anchor, found, months)
+    return found
+
+
+def _move(step: PriceRiseStep, subscription: Subscription, *, quantity: int | None, now: datetime) -> bool:
+    _charge(step, step.rise.to_price_id, f"rise:{step.pk}")
+    PriceRiseStep.objects.filter(pk=step.pk).update(
+        state=State.MOVED, moved_at=now, quantity=quantity or step.quantity
+    )
+    return True
+
+
+def _charge(step: PriceRiseStep, price_id: str, key: str) -> None:
+    """From the next invoice on; nothing is charged or credited for the period that runs.
+
+    https://docs.stripe.com/billing/subscriptions/prorations#disable-prorations
+    """
+    with subscriptions.acting(account=step.account, purpose="price_rise") as held:
+        gateway.post(
+            f"/v1/subscriptions/{step.stripe_subscription_id}",
+            {"items": [{"id": step.stripe_item_id, "price": price_id}], "proration_behavior": "none"},
+            idempotency_key=f"{key}:{held.token}",
+        )
+
+
+def _leave_out(step: PriceRiseStep, why: str) -> bool:
+    PriceRiseStep.objects.filter(pk=step.pk).update(state=State.LEFT_OUT, note=why)
+    return True
+
+
+def _say(kind: str, step: PriceRiseStep, key: str) -> None:
+    price = catalog.current().find_price(step.rise.to_lookup_key)
+    plan = catalog.current().plans.get(price.plan_key) if price else None
+    notify(
+        account=step.account,
+        kind=kind,
+        key=key,
+        now=clock.now(step.account),
+        context={
+            "plan": plan.name if plan else step.rise.to_lookup_key,
+            "old": step.old_amount * step.quantity,
+            "new": step.new_amount * step.quantity,
+            "currency": step.currency,
+            "at": step.applies_at.isoformat() if step.applies_at else None,
+        },
+    )
+
+
+def _is_yearly(subscription: Subscription) -> bool:
+    price = catalog.current().find_price(subscription.price_lookup_key)
+    return price is not None and price.months >= 12

@@ -1,0 +1,272 @@
+"""A price rises: old customers keep theirs until they were told and renewed, one by one; stopped and undone at will."""
+
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings as house
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from accounts.models import Notification
+from billing import clock
+from billing.lifecycle import subscriptions
+from billing.models import Payment, PriceRise, PriceRiseStep, Subscription
+from billing.price_rises import carrying
+from billing.stripe import gateway
+from tests import factories
+from tests.billing.shopping import buy, let_pass
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KEY = "kaboot_pro_month"
+
+
+@pytest.fixture
+def shop(simulator, settings, tmp_path):
+    """Kaboot with its price list in a file that may be edited."""
+    file = tmp_path / "shop.toml"
+    file.write_text((Path(house.BILLING_CATALOG_DIR) / "kaboot.toml").read_text())
+    settings.BILLING_CATALOG = str(file)
+    call_command("sync_catalog", verbosity=0)
+    simulator.deliveries.forget()
+    return simulator
+
+
+@pytest.fixture
+def raise_to_seven(settings, tmp_path):
+    """The founder writes $7 into the price list and pushes it."""
+
+    def act():
+        file = tmp_path / "raised.toml"
+        words = Path(settings.BILLING_CATALOG).read_text()
+        file.write_text(words.replace("amount = 500\n", "amount = 700\n"))
+        settings.BILLING_CATALOG = str(file)
+        call_command("sync_catalog", verbosity=0)
+
+    return act
+
+
+def migrate(*arguments, **options):
+    out = StringIO()
+    call_command("migrate_price", *arguments, stdout=out, **options)
+    return out.getvalue()
+
+
+def begin(**options):
+    return migrate("--from", KEY, "--to", KEY, "--reason", "costs rose", **options)
+
+
+def paid(account):
+    return list(
+        Payment.objects.filter(account=account, status="paid")
+        .order_by("created_at")
+        .values_list("amount_paid", flat=True)
+    )
+
+
+def told(account):
+    return list(
+        Notification.objects.filter(account=account, kind__startswith="price_rise")
+        .order_by("pk")
+        .values_list("subject", flat=True)
+    )
+
+
+def test_old_customers_keep_their_price_as_long_as_nobody_moves_them(shop, account, alice, raise_to_seven):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+
+    assert paid(account) == [500, 500]
+    subscription = Subscription.objects.live().get()
+    assert (subscription.plan_key, subscription.needs_review) == ("pro", False)
+    assert subscription.next_charge_amount == 500
+
+
+def test_a_dry_run_lists_each_account_with_its_delta_and_changes_nothing(
+    shop, account, alice, raise_to_seven
+):
+    buy(shop, account, alice, KEY)
+    raise_to_seven()
+
+    said = begin(dry_run=True)
+
+    assert "Alice & Co (organization): $5.00 to $7.00 × 1, +$2.00 a period" in said
+    assert "1 would move, 0 stay." in said
+    assert not PriceRise.objects.exists()
+
+
+def test_a_customer_is_told_ahead_and_pays_the_new_price_from_the_first_renewal_after(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=40)
+    carrying.carry_on()
+    step = PriceRiseStep.objects.get()
+    assert step.applies_at > bought.current_period_end  # forty days reach beyond the first renewal
+    assert told(account) == [f"Pro will cost $7.00 from {step.applies_at:%-d %B %Y}"]
+
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    carrying.carry_on()
+    assert paid(account) == [500, 500]
+    let_pass(account, step.applies_at - timedelta(days=3, hours=23))
+    carrying.carry_on()
+
+    assert PriceRiseStep.objects.get().state == "moved"
+    assert paid(account) == [500, 500]
+    assert Subscription.objects.live().get().next_charge_amount == 700
+    let_pass(account, step.applies_at + timedelta(hours=2))
+    assert paid(account) == [500, 500, 700]
+
+
+def test_who_signs_up_after_the_rise_is_not_part_of_it(shop, account, alice, raise_to_seven):
+    raise_to_seven()
+    buy(shop, account, alice, KEY)
+
+    assert "0 would move" in begin(dry_run=True)
+    with pytest.raises(CommandError, match="Nobody would be moved"):
+        begin()
+
+
+def test_the_sweeper_may_come_as_often_as_it_likes_and_be_killed_in_between(
+    shop, account, alice, raise_to_seven, monkeypatch
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    for _ in range(3):
+        carrying.carry_on()
+    assert len(told(account)) == 1
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+
+    with monkeypatch.context() as crash:  # after Stripe has moved it, before our row says so
+        crash.setattr(carrying.PriceRiseStep.objects, "filter", _killed)
+        with pytest.raises(RuntimeError):
+            carrying._move(PriceRiseStep.objects.get(), bought, quantity=1, now=clock.now(account))
+    for _ in range(3):
+        carrying.carry_on()
+
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 700]
+
+
+def _killed(*_, **__):
+    raise RuntimeError("the process was killed here")
+
+
+def test_a_campaign_is_stopped_and_who_was_told_hears_that_it_is_off(shop, account, alice, raise_to_seven):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on()
+
+    migrate("--stop", str(PriceRise.objects.get().pk))
+    migrate("--stop", str(PriceRise.objects.get().pk))
+    let_pass(account, bought.current_period_end - timedelta(days=1))
+    carrying.carry_on()
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+
+    assert told(account)[1:] == ["Pro keeps its price"]
+    assert paid(account) == [500, 500]
+
+
+def test_a_campaign_is_undone_and_the_next_invoice_has_the_old_price(
+    shop, account, alice, raise_to_seven, as_dana
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on()
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on()
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 700]
+
+    as_dana.post(
+        reverse("admin:billing_pricerise_changelist"),
+        {"action": "undo", "_selected_action": [PriceRise.objects.get().pk]},
+    )
+
+    assert PriceRiseStep.objects.get().state == "undone"
+    let_pass(account, Subscription.objects.live().get().current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 700, 500]
+    assert "Pro keeps its price" in told(account)
+
+
+def test_who_is_held_out_or_leaving_stays_and_is_listed(shop, account, alice, raise_to_seven):
+    buy(shop, account, alice, KEY)
+    erin = factories.person(email="erin@example.com")
+    leaving = factories.organization(owner=erin, name="Leaving Ltd")
+    buy(shop, leaving, erin, KEY)
+    subscriptions.cancel(account=leaving)
+    raise_to_seven()
+
+    said = begin(dry_run=True, held_out=[account.pk])
+
+    assert "stays, held out" in said
+    assert "Leaving Ltd (organization): $5.00 to $7.00 × 1, +$2.00 a period; stays, is leaving" in said
+
+
+def test_who_cancels_after_the_letter_is_left_out(shop, account, alice, raise_to_seven):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on()
+    subscriptions.cancel(account=account)
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+
+    carrying.carry_on()
+
+    assert PriceRiseStep.objects.get().state == "left_out"
+
+
+def test_when_stripe_is_away_the_step_waits(shop, account, alice, raise_to_seven, stripe_fails):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on()
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    stripe_fails(times=99)
+
+    assert carrying.carry_on() == 0
+
+    assert PriceRiseStep.objects.get().state == "told"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", KEY, "--to", "no_such_price"], "no price 'no_such_price'"),
+        (["--from", KEY, "--to", "kaboot_pro_year", "--reason", "x"], "another rhythm"),
+        (["--from", KEY], "Say --from and --to"),
+        (["--stop", "77"], "There is no campaign 77"),
+        (["--from", KEY, "--to", KEY], "Say why"),
+        (["--from", KEY, "--to", KEY, "--reason", "x", "--notice-days", "3"], "at least 7 days"),
+    ],
+)
+def test_a_campaign_that_makes_no_sense_is_refused_in_words(
+    shop, account, alice, raise_to_seven, arguments, said
+):
+    buy(shop, account, alice, KEY)
+    raise_to_seven()
+
+    with pytest.raises(CommandError, match=said):
+        migrate(*arguments)
+    assert not PriceRise.objects.exists()
+
+
+def test_a_price_list_that_was_not_pushed_moves_nobody(
+    shop, account, alice, raise_to_seven, settings, tmp_path
+):
+    buy(shop, account, alice, KEY)
+    file = tmp_path / "unpushed.toml"
+    file.write_text(Path(settings.BILLING_CATALOG).read_text().replace("amount = 500\n", "amount = 900\n"))
+    settings.BILLING_CATALOG = str(file)
+
+    with pytest.raises(CommandError, match="Run sync_catalog first"):
+        begin()
+    assert gateway.get("/v1/prices", {"lookup_keys": [KEY]})["data"][0]["unit_amount"] == 500
