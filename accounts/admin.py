@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts import api_keys
 from accounts.models import Account, ApiKey, Invitation, Member, User
+from accounts.notifications import admin as _of_notifications  # noqa: F401  registers itself
 from billing import clock
 from billing.lifecycle import customers
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import notifications
 from accounts.models import Account, Delivery, Member, Notification
-from accounts.notifications import kinds, outbox
+from accounts.notifications import destinations, kinds, outbox
 from tests import factories
 from tests.accounts.conftest import acting_for
 
@@ -341,3 +341,54 @@ def test_two_carriers_do_not_take_the_same_letter(account):
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(carry, range(4))) == 40
     assert len(mail.outbox) == 40
+
+
+def test_staff_see_what_was_told_send_it_again_and_rewrite_nothing(account, as_dana):
+    tell(account)
+    post()
+    told, sent = Notification.objects.get(), Delivery.objects.get()
+
+    assert "Receipt: $29.00 for Pro" in as_dana.get("/staff/accounts/notification/").content.decode()
+    assert "alice@example.com" in (
+        as_dana.get(f"/staff/accounts/notification/{told.pk}/change/").content.decode()
+    )
+    for address in ("/staff/accounts/notification/add/", f"/staff/accounts/delivery/{sent.pk}/delete/"):
+        assert as_dana.post(address).status_code == 403
+    chosen = {"action": "send_again", "_selected_action": [sent.pk]}
+    assert "1 on their way again" in (
+        as_dana.post("/staff/accounts/delivery/", chosen, follow=True).content.decode()
+    )
+    assert post() == 1
+
+
+def test_staff_do_not_see_the_addresses_and_secrets_of_destinations(account, as_dana):
+    destination, secret = destinations.add(
+        account=account,
+        channel="webhook",
+        url="http://127.0.0.1:9999/hooks/secret-part?token=abc",
+        categories=["billing"],
+        by=account.members.get(),
+        now=timezone.now(),
+    )
+
+    page = as_dana.get(f"/staff/accounts/destination/{destination.pk}/change/").content.decode()
+
+    assert "127.0.0.1:9999" in page
+    for hidden in (secret, "token=abc", destination.sealed_url, destination.sealed_secret):
+        assert hidden not in page
+
+
+def test_the_demos_mailbox_shows_the_letter_as_a_person_reads_it(account, as_alice, settings, tmp_path):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    tell(account)
+    tell(account, kind="quota", key="quota:1", context=QUOTA)
+    post()
+
+    page = as_alice.get("/demo/mailbox/").content.decode()
+
+    assert "<h2>Receipt: $29.00 for Pro</h2>" in page
+    assert "<h2>80% of generations used</h2>" in page
+    assert page.count("To alice@example.com") == 2
+    assert "No more mail of this kind" in page
+    assert "&lt;h1&gt;" not in page
