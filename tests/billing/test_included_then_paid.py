@@ -97,6 +97,23 @@ def test_the_billing_page_says_what_is_included_and_what_is_paid(
     assert "; 7 beyond are paid." in page
 
 
+def test_what_was_left_over_comes_along_and_the_page_says_how_much(
+    shop: "Simulator", account: Account, alice: User, as_alice: Client
+) -> None:
+    as_alice.post("/account/switch/", {"account": str(account.pk)})
+    buy(shop, account, alice, "copy_pro_month")
+    bought = clock.now(account)
+    for key, later in (("a", timedelta()), ("b", timedelta(days=32))):
+        if later:
+            let_pass(account, bought + later)
+            subscriptions.sync(account=account, reason="test")
+        metering.consume(
+            account=account, feature="pages", units=20, idempotency_key=key, now=clock.now(account)
+        )
+    page = " ".join(as_alice.get("/billing/").content.decode().split())
+    assert "130 left. 50 of 150 came over from before. Back to 100 on" in page
+
+
 def test_seats_in_steps_are_charged_as_the_page_says(
     shop: "Simulator", account: Account, alice: User
 ) -> None:
