@@ -37,13 +37,10 @@ class PriceRiseAdmin(ReadOnlyAdmin):
     actions = ("stop", "undo")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceRise]:
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                count_waiting=Count("steps", filter=Q(steps__state__in=PriceRiseStep.WAITING)),
-                count_moved=Count("steps", filter=Q(steps__state=PriceRiseStep.State.MOVED)),
-            )
+        found: QuerySet[PriceRise] = super().get_queryset(request)
+        return found.annotate(
+            count_waiting=Count("steps", filter=Q(steps__state__in=PriceRiseStep.WAITING)),
+            count_moved=Count("steps", filter=Q(steps__state=PriceRiseStep.State.MOVED)),
         )
 
     @admin.display(description="Waiting")
