@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 
 from accounts.models import Account, ApiKey, Invitation, Member, Notification
 from billing.models import CreditGrant, Departure, Payment, PlanGrant, Subscription
-from usage.models import AlertWish, UsageDay, UsageRecord
+from usage.models import AlertWish, Gauge, GaugeClaim, Reservation, Slot, UsageDay, UsageRecord
 
 # Rows read at a time.
 HELPING = 2000
@@ -88,5 +88,9 @@ _LISTS: dict[str, Callable[[Account], QuerySet[Any]]] = {
     "notifications": lambda account: Notification.objects.filter(account=account).exclude(to="person"),
     "alert_thresholds": lambda account: AlertWish.objects.filter(account=account),
     "usage": lambda account: UsageRecord.objects.filter(account=account),
+    "reservations": lambda account: Reservation.objects.filter(account=account),
+    "kept": lambda account: Gauge.objects.filter(account=account),
+    "kept_by_name": lambda account: GaugeClaim.objects.filter(account=account),
+    "runs": lambda account: Slot.objects.filter(account=account),
     "usage_by_day": lambda account: UsageDay.objects.filter(account=account),
 }

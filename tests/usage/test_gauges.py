@@ -1,5 +1,7 @@
 """Things that stay are counted once each, never beyond the plan, and nothing is taken away when a plan shrinks."""
 
+import io
+import zipfile
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from tests import factories
 from tests.usage.conftest import NOON, opened, subscribe
 from tests.usage.test_concurrency import at_once
 from tests.usage.test_pages import acting_for, seen
-from usage import metering
+from usage import metering, portability
 from usage.models import Gauge, GaugeClaim
 from usage.standing import LimitReached, Standing, gauges, shrinking, slots
 
@@ -335,6 +337,22 @@ def test_staff_see_what_is_kept_held_and_running(five: Account, as_dana: Client)
         page = as_dana.get(f"/staff/usage/{model}/?q=Alice")
         assert page.status_code == 200
         assert "Alice &amp; Co" in page.content.decode()
+
+
+def test_what_is_kept_and_held_comes_along_in_ones_data(five: Account, charlie: User) -> None:
+    claim(five, key="project:1", units=3)
+    claim(charlie.personal_account, key="project:theirs")
+    slots.take(account=five, feature="projects", key="run:1", now=NOON)
+    metering.reserve(account=five, feature="generations", units=2, idempotency_key="job", now=NOON)
+
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(portability.archive(account=five, now=NOON))))
+
+    named = {name: archive.read(f"{name}.jsonl") for name in ("kept", "kept_by_name", "runs", "reservations")}
+    assert b'"value":3' in named["kept"]
+    assert b"project:1" in named["kept_by_name"]
+    assert b"run:1" in named["runs"]
+    assert b'"units":2' in named["reservations"]
+    assert b"theirs" not in b"".join(named.values())
 
 
 @pytest.mark.postgres
