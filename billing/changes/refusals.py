@@ -10,6 +10,7 @@ class WayOut(StrEnum):
 
     PAY = "pay"  # the open invoice
     RESUME = "resume"  # take the cancellation back
+    GO_ON = "go_on"  # end the pause
     CARD = "card"  # add or change the card
     CALL_OFF = "call_off"  # the change that waits for its payment
     MEMBERS = "members"  # make room

@@ -147,9 +147,9 @@ def _check_standing(rights: Entitlements, subscription: Subscription) -> None:
             raise ChangeRefused(
                 "The trial is over and there is no card to charge. Add a card first.", way_out=WayOut.CARD
             )
-        case "collection_paused":
+        case "collection_paused" | "pausing" | "on_pause":
             raise ChangeRefused(
-                "Your plan is paused. Resume it first; then it can be changed.", way_out=WayOut.LATER
+                "Your plan is paused. Go on with it first; then it can be changed.", way_out=WayOut.GO_ON
             )
         case "renewing" | "trial_turning":
             raise ChangeRefused(

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import Member, Notification
 from billing import clock, entitlements
 from billing.lifecycle import subscriptions
-from billing.models import CheckoutIntent, Payment, PlanChange, Subscription
+from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription
 from billing.stripe import gateway
 from simulator.hosted import checkout as hosted
 from simulator.hosted import invoices as hosted_invoice
@@ -359,6 +359,43 @@ def test_a_plan_that_is_set_to_end_is_kept_first(client, shop, account, alice):
     refused = look(client, price=TOP)
 
     assert "Your plan is set to end" in text(refused) and "Keep my plan" in text(refused)
+
+
+def test_a_paused_plan_goes_on_first(client, shop, account, alice):
+    subscription = buy(shop, account, alice, TEAM)
+    gateway.post(
+        f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+        {"pause_collection": {"behavior": "void"}},
+        idempotency_key="pause",
+    )
+    subscriptions.sync(account=account, reason="test", wait_seconds=5)
+
+    refused = look(client, price=TOP)
+
+    assert "Your plan is paused" in text(refused) and "Go on with my plan" in text(refused)
+
+
+def test_who_pays_by_invoice_writes_to_us(client, shop, account, alice):
+    subscription = buy(shop, account, alice, TEAM)
+    gateway.post(
+        f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+        {"collection_method": "send_invoice", "days_until_due": 14},
+        idempotency_key="by invoice",
+    )
+    subscriptions.sync(account=account, reason="test", wait_seconds=5)
+
+    refused = look(client, price=TOP)
+
+    assert "You pay by invoice. Write to sales@automation.example" in text(refused)
+
+
+def test_an_account_on_hold_changes_nothing(client, shop, account, alice):
+    buy(shop, account, alice, TEAM)
+    Customer.objects.filter(account=account).update(suspended_at=clock.now(account))
+
+    refused = look(client, price=TOP)
+
+    assert "This account is on hold" in text(refused)
 
 
 def test_without_a_plan_there_is_nothing_to_change(client, account):
