@@ -21,9 +21,7 @@ from usage.metering.attempts import Ask, Attempt, Outcome
 
 _CONSUME = prepared.Statement(
     "usage_consume",
-    "SELECT outcome, seen_at::text, record_id::text, used::text, reserved::text, limit_units::text,"
-    " period_start::text, period_end::text, credited::text, billed::text, cost::text, needs_barrier::text"
-    " FROM usage_consume($1::uuid, $2::varchar, $3::bigint, $4::varchar, $5::timestamptz, $6::varchar, $7::varchar,"
+    "SELECT usage_consume($1::uuid, $2::varchar, $3::bigint, $4::varchar, $5::timestamptz, $6::varchar, $7::varchar,"
     " $8::bigint, $9::bigint, $10::varchar)",
 )
 # A transactional message writes to the log and so makes its commit flush it; `txid_current()` and others do not.
@@ -71,24 +69,24 @@ def attempt(ask: Ask) -> Attempt:
         ask.api_key_id,
         early_lock_release(),
     )
-    outcome, seen_at, record_id, used, reserved, limit, start, end, *parts, needs_barrier = prepared.run(
-        _CONSUME, parameters
+    (answer,) = prepared.run(_CONSUME, parameters)
+    assert answer is not None
+    outcome, seen_at, record_id, used, reserved, limit, start, end, credited, billed, cost, hot = (
+        answer.split("|")
     )
-    assert seen_at is not None
-    credited, billed, cost = (int(part or 0) for part in parts)
     return Attempt(
         cast(Outcome, outcome),
         datetime.fromisoformat(seen_at),
         record_id=int(record_id) if record_id else None,
-        used=int(used or 0),
-        reserved=int(reserved or 0),
-        limit=int(limit) if limit is not None else None,
+        used=int(used),
+        reserved=int(reserved),
+        limit=int(limit) if limit else None,
         period_start=datetime.fromisoformat(start) if start else None,
         period_end=datetime.fromisoformat(end) if end else None,
-        credited=credited,
-        billed=billed,
-        cost=cost,
-        needs_barrier=needs_barrier == "true",
+        credited=int(credited),
+        billed=int(billed),
+        cost=int(cost),
+        needs_barrier=hot == "t",
     )
 
 

@@ -5,7 +5,6 @@ from importlib import import_module
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
-from django.db.models import F, Q
 
 # What was metered until now was paid by the unit, all of it.
 BILLED_RECORDS = (
@@ -26,79 +25,64 @@ FORGET_TERMS = "UPDATE usage_usagecounter SET stamp = ''"
 CREATE = """
 CREATE FUNCTION usage_consume(
     p_account uuid, p_feature varchar, p_units bigint, p_key varchar, p_now timestamptz, p_catalog varchar,
-    p_meter_event varchar, p_user bigint, p_api_key bigint, p_early_lock_release varchar,
-    OUT outcome varchar, OUT seen_at timestamptz, OUT record_id bigint, OUT used bigint, OUT reserved bigint,
-    OUT limit_units bigint, OUT period_start timestamptz, OUT period_end timestamptz, OUT credited bigint,
-    OUT billed bigint, OUT cost bigint, OUT needs_barrier boolean
+    p_meter_event varchar, p_user bigint, p_api_key bigint, p_early_lock_release varchar
 )
+-- One text is what PostgreSQL is quickest at handing out, empty where there is nothing:
+-- outcome|seen_at|record|used|reserved|limit|period_start|period_end|credited|billed|cost|needs_barrier
+RETURNS text
 LANGUAGE plpgsql AS $function$
-#variable_conflict use_column
 DECLARE
-    v_lock bigint := hashtextextended(p_account::text || ':' || p_feature, 0);
+    v_is_hot boolean;
+    v_seen_at timestamptz;
+    v_version bigint;
+    v_outcome text;
     v_found record;
-    v_free bigint;
+    v_earlier record;
+    v_record bigint;
+    v_counted bigint;
 BEGIN
-    used := 0;
-    reserved := 0;
-    credited := 0;
-    billed := 0;
-    cost := 0;
-    needs_barrier := p_early_lock_release = 'on';
-
     -- A fair queue per account and feature: without it everyone waiting for the counter's row is woken at each commit.
     -- Having to wait is also how `auto` knows that an account is hot.
-    IF NOT pg_try_advisory_xact_lock(v_lock) THEN
-        needs_barrier := p_early_lock_release IN ('on', 'auto');
-        PERFORM pg_advisory_xact_lock(v_lock);
+    IF NOT pg_try_advisory_xact_lock(hashtextextended(p_account::text || ':' || p_feature, 0)) THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended(p_account::text || ':' || p_feature, 0));
+        v_is_hot := p_early_lock_release IN ('on', 'auto');
+    ELSE
+        v_is_hot := p_early_lock_release = 'on';
     END IF;
-    IF needs_barrier THEN
+    IF v_is_hot THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
 
-    -- Everything there is to know, as it is now that the queue is ours: the customer, an act of the same key, the
-    -- counter of the window. Later windows first, and none that began over 40 days ago: no window is so long.
-    SELECT COALESCE(k.clock_now, p_now) AS seen_at,
-        r.id AS record_id, r.feature, r.units, r.used_after, r.limit_at_grant, r.period_start AS record_start,
-        r.credited AS record_credited, r.billed AS record_billed, r.cost AS record_cost,
-        c.id AS counter_id, c.used, c.credited, c.billed, c.reserved, c.paid_reserved, c.limit_units, c.paid_limit,
-        c.unit_amount, c.asks_first, c.counts_members, c.period_start, c.period_end
-    INTO v_found
-    FROM (SELECT) AS nothing
-    LEFT JOIN billing_customer k ON k.account_id = p_account
-    LEFT JOIN usage_usagerecord r ON r.account_id = p_account AND r.idempotency_key = p_key
-    LEFT JOIN LATERAL (
-        SELECT * FROM usage_usagecounter w
-        WHERE w.account_id = p_account AND w.feature = p_feature
-            AND w.period_start <= COALESCE(k.clock_now, p_now)
-            AND w.period_start > COALESCE(k.clock_now, p_now) - interval '40 days'
-            AND COALESCE(k.clock_now, p_now) < w.period_end
-            AND COALESCE(k.clock_now, p_now) < w.valid_until
-            AND w.stamp = p_catalog || ':' || COALESCE(k.access_version, 0)
-        ORDER BY w.period_start DESC LIMIT 1
-    ) c ON true;
-    seen_at := v_found.seen_at;
+    SELECT clock_now, access_version INTO v_seen_at, v_version FROM billing_customer WHERE account_id = p_account;
+    v_seen_at := COALESCE(v_seen_at, p_now);
 
-    IF v_found.record_id IS NOT NULL THEN
-        -- It may have been committed a moment ago by someone whose barrier is still under way.
-        needs_barrier := true;
-        IF v_found.feature <> p_feature OR v_found.units <> p_units THEN
-            outcome := 'conflict';
-            RETURN;
-        END IF;
-        outcome := 'replayed';
-        record_id := v_found.record_id;
-        used := v_found.used_after;
-        limit_units := v_found.limit_at_grant;
-        credited := v_found.record_credited;
-        billed := v_found.record_billed;
-        cost := v_found.record_cost;
-        period_start := v_found.record_start;
-        SELECT c.period_end INTO period_end FROM usage_usagecounter c
-        WHERE c.account_id = p_account AND c.feature = p_feature AND c.period_start = v_found.record_start;
-        RETURN;
-    END IF;
+    FOR v_looked IN 1 .. 2 LOOP
+        -- The counter of the window, and what the units would come out of: of the allowance as far as it goes, the rest
+        -- to be paid for. Later windows first, and none that began over 40 days ago: none is so long.
+        SELECT c.id, c.used, c.reserved, c.paid_reserved, c.limit_units + c.credited + c.paid_limit AS ceiling,
+            c.unit_amount, c.period_start, c.period_end, c.counts_members, c.asks_first,
+            c.paid_limit - c.billed - c.paid_reserved AS payable,
+            CASE
+                WHEN c.limit_units - c.used + c.credited + c.billed - c.reserved < p_units
+                THEN p_units - GREATEST(c.limit_units - c.used + c.credited + c.billed - c.reserved, 0)
+                ELSE 0
+            END AS billed
+        INTO v_found
+        FROM usage_usagecounter c
+        WHERE c.account_id = p_account AND c.feature = p_feature
+            AND c.period_start <= v_seen_at AND c.period_start > v_seen_at - interval '40 days'
+            AND v_seen_at < c.period_end AND v_seen_at < c.valid_until
+            AND c.stamp = p_catalog || ':' || COALESCE(v_version, 0)
+        ORDER BY c.period_start DESC LIMIT 1;
+        v_outcome := CASE
+            WHEN v_found.id IS NULL THEN 'stale'
+            WHEN v_found.billed > 0 AND v_found.asks_first THEN 'asks'
+            WHEN v_found.counts_members AND p_user IS NOT NULL THEN 'asks'
+            WHEN v_found.billed > 0 AND v_found.billed > v_found.payable THEN 'exhausted'
+            ELSE 'granted'
+        END;
+        EXIT WHEN v_looked = 2 OR v_outcome <> 'stale';
 
-    IF v_found.counter_id IS NULL THEN
         -- A new month on the terms of the last one begins here; anything else is for entitlements to say.
         INSERT INTO usage_usagecounter (
             account_id, feature, period_start, period_end, used, carried, credited, billed, reserved, paid_reserved,
@@ -110,99 +94,98 @@ BEGIN
             c.valid_until, c.stamp
         FROM (
             SELECT * FROM usage_usagecounter w
-            WHERE w.account_id = p_account AND w.feature = p_feature AND w.period_start <= seen_at
+            WHERE w.account_id = p_account AND w.feature = p_feature AND w.period_start <= v_seen_at
             ORDER BY w.period_start DESC LIMIT 1
         ) c
-        LEFT JOIN billing_customer k ON k.account_id = p_account
-        CROSS JOIN LATERAL usage_month(c.anchor, seen_at) month
-        WHERE c.anchor IS NOT NULL AND c.period_end <= seen_at AND seen_at < c.valid_until
-            AND c.stamp = p_catalog || ':' || COALESCE(k.access_version, 0)
+        CROSS JOIN LATERAL usage_month(c.anchor, v_seen_at) month
+        WHERE c.anchor IS NOT NULL AND c.period_end <= v_seen_at AND v_seen_at < c.valid_until
+            AND c.stamp = p_catalog || ':' || COALESCE(v_version, 0)
+            AND NOT EXISTS (
+                SELECT FROM usage_usagerecord r WHERE r.account_id = p_account AND r.idempotency_key = p_key
+            )
             AND NOT EXISTS (
                 SELECT FROM usage_usagecounter o
                 WHERE o.account_id = p_account AND o.feature = p_feature AND o.period_end > month.starts_at
-            )
-        RETURNING id AS counter_id, used, credited, billed, reserved, paid_reserved, limit_units, paid_limit,
-            unit_amount, asks_first, counts_members, period_start, period_end
-        INTO v_found;
-    END IF;
-    IF v_found.counter_id IS NULL THEN
-        outcome := 'stale';
-        needs_barrier := false;
-        RETURN;
-    END IF;
-    period_start := v_found.period_start;
-    period_end := v_found.period_end;
+            );
+        EXIT WHEN NOT FOUND;
+    END LOOP;
 
-    -- Of the allowance as far as it goes, the rest to be paid by the unit.
-    v_free := v_found.limit_units - v_found.used + v_found.credited + v_found.billed - v_found.reserved;
-    billed := CASE WHEN v_free < p_units THEN p_units - GREATEST(v_free, 0) ELSE 0 END;
-    IF (billed > 0 AND v_found.asks_first) OR (v_found.counts_members AND p_user IS NOT NULL) THEN
-        outcome := 'asks';
-        billed := 0;
-        needs_barrier := false;
-        RETURN;
-    END IF;
-    IF billed > 0 AND v_found.billed + v_found.paid_reserved + billed > v_found.paid_limit THEN
-        outcome := 'exhausted';
-        used := v_found.used;
-        reserved := v_found.reserved + v_found.paid_reserved;
-        limit_units := v_found.limit_units + v_found.credited + v_found.paid_limit;
-        billed := 0;
-        needs_barrier := false;
-        RETURN;
-    END IF;
-    cost := billed * COALESCE(v_found.unit_amount, 0);
-
-    -- The guard stands on the live row, whatever happens outside the queue.
-    WITH counted AS (
-        UPDATE usage_usagecounter c
-        SET used = c.used + p_units, billed = c.billed + usage_consume.billed
-        WHERE c.id = v_found.counter_id
-            AND (
-                c.limit_units IS NULL OR usage_consume.billed >= p_units
-                OR c.used - c.credited - c.billed + c.reserved + p_units - usage_consume.billed <= c.limit_units
-            ) AND (
-                c.paid_limit IS NULL OR usage_consume.billed = 0
-                OR c.billed + c.paid_reserved + usage_consume.billed <= c.paid_limit
+    IF v_outcome = 'granted' THEN
+        -- The key decides: who finds it taken has counted nothing. And whoever changed the counter outside the queue
+        -- since it was read has the act tried again.
+        WITH recorded AS (
+            INSERT INTO usage_usagerecord (
+                account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
+                period_start, recorded_at, user_id, api_key_id
+            ) VALUES (
+                p_account, p_feature, p_units, 0, v_found.billed, v_found.billed * COALESCE(v_found.unit_amount, 0),
+                v_found.used + p_units, v_found.ceiling, p_key, v_found.period_start, v_seen_at, p_user, p_api_key
             )
-        RETURNING c.used, c.reserved + c.paid_reserved AS reserved, c.limit_units + c.credited + c.paid_limit AS ceiling
-    ), recorded AS (
-        INSERT INTO usage_usagerecord (
-            account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
-            period_start, recorded_at, user_id, api_key_id
+            ON CONFLICT (account_id, idempotency_key) DO NOTHING
+            RETURNING id
+        ), counted AS (
+            UPDATE usage_usagecounter c
+            SET used = c.used + p_units, billed = c.billed + v_found.billed
+            FROM recorded
+            WHERE c.id = v_found.id AND c.used = v_found.used AND c.reserved = v_found.reserved
+                AND c.paid_reserved = v_found.paid_reserved
+            RETURNING c.id
+        ), summed AS (
+            INSERT INTO usage_usageday AS d (account_id, feature, day, user_id, api_key_id, units)
+            SELECT p_account, p_feature, (v_seen_at AT TIME ZONE 'UTC')::date, COALESCE(p_user, 0),
+                COALESCE(p_api_key, 0), p_units
+            FROM recorded
+            ON CONFLICT (account_id, feature, day, user_id, api_key_id) DO UPDATE SET units = d.units + p_units
         )
-        SELECT p_account, p_feature, p_units, 0, usage_consume.billed, usage_consume.cost, counted.used,
-            counted.ceiling, p_key, usage_consume.period_start, usage_consume.seen_at, p_user, p_api_key
-        FROM counted
-        RETURNING id
-    ), summed AS (
-        INSERT INTO usage_usageday AS d (account_id, feature, day, user_id, api_key_id, units)
-        SELECT p_account, p_feature, (usage_consume.seen_at AT TIME ZONE 'UTC')::date, COALESCE(p_user, 0),
-            COALESCE(p_api_key, 0), p_units
-        FROM counted
-        ON CONFLICT (account_id, feature, day, user_id, api_key_id) DO UPDATE SET units = d.units + p_units
-    )
-    SELECT recorded.id, counted.used, counted.reserved, counted.ceiling
-    INTO record_id, used, reserved, limit_units
-    FROM recorded, counted;
-    IF record_id IS NULL THEN
-        outcome := 'stale';
-        billed := 0;
-        cost := 0;
-        needs_barrier := false;
-        RETURN;
+        SELECT recorded.id, counted.id INTO v_record, v_counted FROM recorded LEFT JOIN counted ON true;
+        IF v_record IS NOT NULL THEN
+            IF v_counted IS NULL THEN
+                RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = 'the counter has changed';
+            END IF;
+            IF v_found.billed > 0 AND p_meter_event IS NOT NULL THEN
+                INSERT INTO usage_meterevent (
+                    record_id, account_id, event_name, identifier, units, occurred_at, state, attempts,
+                    next_attempt_at, last_error
+                ) VALUES (
+                    v_record, p_account, p_meter_event, p_account || '-' || v_record, v_found.billed, v_seen_at,
+                    'waiting', 0, '1970-01-01 00:00:00+00', ''
+                );
+            END IF;
+            RETURN format(
+                'granted|%s|%s|%s|%s|%s|%s|%s|0|%s|%s|%s', v_seen_at, v_record, v_found.used + p_units,
+                v_found.reserved + v_found.paid_reserved, v_found.ceiling, v_found.period_start, v_found.period_end,
+                v_found.billed, v_found.billed * COALESCE(v_found.unit_amount, 0), v_is_hot
+            );
+        END IF;
     END IF;
 
-    IF billed > 0 AND p_meter_event IS NOT NULL THEN
-        INSERT INTO usage_meterevent (
-            record_id, account_id, event_name, identifier, units, occurred_at, state, attempts, next_attempt_at,
-            last_error
-        ) VALUES (
-            record_id, p_account, p_meter_event, p_account || '-' || record_id, billed, seen_at, 'waiting', 0,
-            '1970-01-01 00:00:00+00', ''
+    -- What was counted before is answered as then, whatever is left now. It may have been committed a moment ago by
+    -- someone whose barrier is still under way, so it needs one.
+    SELECT r.id, r.feature, r.units, r.used_after, r.limit_at_grant, r.period_start, c.period_end, r.credited, r.billed,
+        r.cost
+    INTO v_earlier
+    FROM usage_usagerecord r
+    LEFT JOIN usage_usagecounter c
+        ON c.account_id = r.account_id AND c.feature = r.feature AND c.period_start = r.period_start
+    WHERE r.account_id = p_account AND r.idempotency_key = p_key;
+    IF FOUND THEN
+        IF v_earlier.feature <> p_feature OR v_earlier.units <> p_units THEN
+            RETURN format('conflict|%s||0|0||||0|0|0|t', v_seen_at);
+        END IF;
+        RETURN format(
+            'replayed|%s|%s|%s|0|%s|%s|%s|%s|%s|%s|t', v_seen_at, v_earlier.id, v_earlier.used_after,
+            v_earlier.limit_at_grant, v_earlier.period_start, v_earlier.period_end, v_earlier.credited,
+            v_earlier.billed, v_earlier.cost
+        );
+    ELSIF v_outcome = 'exhausted' THEN
+        RETURN format(
+            'exhausted|%s||%s|%s|%s|%s|%s|0|0|0|f', v_seen_at, v_found.used,
+            v_found.reserved + v_found.paid_reserved, v_found.ceiling, v_found.period_start, v_found.period_end
         );
     END IF;
-    outcome := 'granted';
+    RETURN format(
+        '%s|%s||0|0||%s|%s|0|0|0|f', v_outcome, v_seen_at, v_found.period_start, v_found.period_end
+    );
 END
 $function$
 """
@@ -365,9 +348,10 @@ def carry_over(apps, schema_editor):
 def create(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(DROP)
-        schema_editor.execute(CREATE_MONTH)
-        schema_editor.execute(CREATE)
-        schema_editor.execute(CREATE_BATCH)
+        schema_editor.execute(CREATE_MONTH, params=None)
+        # The percent signs in it are its own.
+        schema_editor.execute(CREATE, params=None)
+        schema_editor.execute(CREATE_BATCH, params=None)
 
 
 def restore(apps, schema_editor):
@@ -475,29 +459,10 @@ class Migration(migrations.Migration):
         migrations.AddField("usagerecord", "billed", models.BigIntegerField(db_default=0, default=0)),
         migrations.AddField("usagerecord", "cost", models.BigIntegerField(db_default=0, default=0)),
         migrations.AddConstraint(
-            model_name="usagecounter",
-            constraint=models.CheckConstraint(
-                condition=Q(
-                    billed__gte=0,
-                    credited__gte=0,
-                    paid_reserved__gte=0,
-                    used__gte=F("credited") + F("billed"),
-                ),
-                name="sources_are_part_of_what_was_used",
-            ),
-        ),
-        migrations.AddConstraint(
             model_name="usageday",
             constraint=models.UniqueConstraint(
                 fields=("account", "feature", "day", "user_id", "api_key_id"),
                 name="one_total_per_account_feature_day_actor",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="usagerecord",
-            constraint=models.CheckConstraint(
-                condition=Q(billed__gte=0, credited__gte=0, units__gte=F("credited") + F("billed")),
-                name="no_more_sources_than_units",
             ),
         ),
         migrations.RunPython(carry_over, migrations.RunPython.noop),
