@@ -96,7 +96,15 @@ def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now
 
 def _paused_or_unpaused(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
     if subscription.pause_collection and not known.pause_collection:
-        _tell("paused", subscription, iso(now), now=now, until=None)
+        _tell(
+            "paused",
+            subscription,
+            iso(now),
+            now=now,
+            # Empty for a pause that was made at Stripe: it costs no access.
+            begins_at=iso(subscription.paused_from),
+            until=iso(subscription.pause_resumes_at),
+        )
     elif known.pause_collection and not subscription.pause_collection:
         _tell("unpaused", subscription, iso(now), now=now, next_at=iso(subscription.current_period_end))
 

@@ -35,7 +35,11 @@ def tell(subscription: Subscription, *, customer: Customer, now: datetime) -> No
         return
     if subscription.status == Status.TRIALING:
         _trial_ending(subscription, customer=customer, now=now)
-    elif subscription.status == Status.ACTIVE and not subscription.is_canceling:
+    elif (
+        subscription.status == Status.ACTIVE
+        and not subscription.is_canceling
+        and not subscription.pause_collection
+    ):
         _renewal(subscription, customer=customer, now=now)
 
 

@@ -10,6 +10,7 @@ from accounts.models import Notification
 from accounts.notifications import outbox
 from billing import clock
 from billing.lifecycle import subscriptions
+from billing.lifecycle.projection import PAUSED_FROM
 from billing.messages import reminders
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
@@ -317,3 +318,19 @@ def _pay_from_now_on_with(account, token: str) -> None:
     )
     for subscription in Subscription.objects.live().filter(account=account):
         change_at_stripe(subscription, default_payment_method=method["id"])
+
+
+def test_a_pause_says_from_when_until_when_and_that_the_plan_is_off(kaboot, account, alice):
+    subscription = buy(kaboot, account, alice, "kaboot_pro_month")
+    end = subscription.current_period_end
+    as_our_page_does = {
+        "pause_collection": {"behavior": "void", "resumes_at": int((end + timedelta(days=30)).timestamp())},
+        "metadata": {PAUSED_FROM: str(int(end.timestamp()))},
+    }
+
+    assert news(account, lambda: change_at_stripe(subscription, **as_our_page_does)) == ["paused"]
+    words = latest(account, "paused")
+    assert words.subject == f"Pro is paused from {end:%-d %B %Y} on"
+    assert f"until {end + timedelta(days=30):%-d %B %Y}, when it goes on by itself" in words.text
+    assert "nothing is charged and the plan is off" in words.text
+    assert news(account, lambda: let_pass(account, end - timedelta(days=1))) == []  # no charge is announced
