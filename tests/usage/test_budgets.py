@@ -176,9 +176,9 @@ def test_a_member_sees_their_own_budget_and_neither_money_nor_anybody_elses(
     budgets.set_budget(account=pro, amount=1234, now=now, by=alice)
     budgets.set_member_budget(account=pro, user=bob, feature="scans", units=77, now=now, by=alice)
     budgets.set_member_budget(account=pro, user=alice, feature="scans", units=88, now=now, by=alice)
-    text = page(member)
+    text = page(member).split("<main", 1)[1].split("</main>", 1)[0]
     assert "77 a month" in text
-    assert "88" not in text and "12.34" not in text and "<form method" not in text.split("<main", 1)[1]
+    assert "88" not in text and "12.34" not in text and "<form" not in text
     for address in ("set/", "clear/", "members/set/", "members/clear/"):
         assert member.post(f"/usage/budgets/{address}").status_code == 403
     assert Budget.objects.get().amount == 1234
