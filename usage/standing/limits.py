@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from django.db import Error, transaction
 
@@ -86,8 +87,11 @@ def locked(*, account: Account, feature: str, now: datetime, user: User | None =
         if user is not None:
             check_role(account, user, feature)
         with transaction.atomic():
-            Gauge.objects.get_or_create(account=account, feature=feature, defaults={"changed_at": now})
-            gauge = Gauge.objects.select_for_update().get(account=account, feature=feature)
+            row = Gauge.objects.select_for_update().filter(account=account, feature=feature)
+            gauge = row.first()
+            if gauge is None:
+                Gauge.objects.get_or_create(account=account, feature=feature, defaults={"changed_at": now})
+                gauge = row.get()
             # After the lock, so that the limit is the one in force when it is our turn.
             rights = entitlements.of(account, now=clock.at(account, now=now))
             yield Held(gauge, known, rights, now)
@@ -103,8 +107,12 @@ class Held:
     @property
     def used(self) -> int:
         """Things and live runs together: one limit, however the product counts against it."""
+        return self.gauge.value + self._runs
+
+    @cached_property
+    def _runs(self) -> int:
         runs = Slot.objects.live(self._now).filter(account=self.gauge.account_id, feature=self.gauge.feature)
-        return self.gauge.value + runs.count()
+        return runs.count()
 
     def set(self, value: int) -> None:
         Gauge.objects.filter(pk=self.gauge.pk).update(value=value, changed_at=self._now)

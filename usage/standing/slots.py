@@ -59,12 +59,12 @@ def take(
             slot.expires_at = max(slot.expires_at, until)
             slot.save(update_fields=["expires_at"])
             return slot
+        held.standing()
         refusal = held.refusal(1)
         if refusal is None:
             slot = Slot.objects.create(
                 account=account, feature=feature, key=key, taken_at=now, expires_at=until
             )
-        held.standing()
     if refusal is not None:
         raise refusal
     assert slot is not None
