@@ -1,13 +1,17 @@
 """From plan to plan in a browser: the receipt, the button, the bank in between, and the way back."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core.management import call_command
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Account
+from billing.lifecycle import test_clocks
 from billing.models import Payment, Subscription
+from tests import factories
 from tests.journeys import steps
 from tests.stack.site import LiveSite
 
@@ -148,3 +152,33 @@ def test_without_javascript_the_plan_is_changed_all_the_same(
     expect(quiet.get_by_role("heading", name="Team, yearly it is")).to_be_visible(timeout=30_000)
     assert live(account).price_lookup_key == "automation_team_year"
     plain.close()
+
+
+def test_the_pages_of_seats_fit_a_phone_and_read_well(
+    page: Page, browser: Browser, live_site: LiveSite, settings
+):
+    settings.BILLING_CATALOG = "hybrid"
+    call_command("sync_catalog", verbosity=0)
+    account = buy_team(page, "max@example.com")
+    test_clocks.advance(account=account, to=live(account).current_period_end + timedelta(hours=3))
+    for email in ("bea@example.com", "cat@example.com"):
+        factories.MemberFactory(account=account, user=factories.person(email=email))
+    heir = account.members.exclude(role="owner").first()
+    phone = browser.new_context(
+        base_url=live_site.url,
+        viewport={"width": 320, "height": 800},
+        storage_state=page.context.storage_state(),
+    )
+    for address in (
+        "/billing/seats/",
+        "/billing/change/?seats=7",
+        "/billing/change/?seats=2",
+        "/account/members/",
+        f"/account/members/{heir.pk}/hand-over/",
+    ):
+        seen = phone.new_page()
+        seen.goto(address)
+        over = seen.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        found = Axe().run(seen).response["violations"]
+        assert over <= 0 and not found, (address, over, [violation["id"] for violation in found])
+    phone.close()
