@@ -4,6 +4,7 @@ from billing.models.changes import PlanChange
 from billing.models.checkout import CheckoutIntent, TrialRedemption
 from billing.models.credits import CreditEntry, CreditGrant
 from billing.models.customer import Customer
+from billing.models.deals import Enquiry, Offer
 from billing.models.effects import Alert, Effect
 from billing.models.grants import PlanGrant
 from billing.models.leaving import Departure, Withdrawal
@@ -20,6 +21,8 @@ __all__ = [
     "Customer",
     "Departure",
     "Effect",
+    "Enquiry",
+    "Offer",
     "Payment",
     "PlanChange",
     "PlanGrant",

@@ -21,6 +21,10 @@ class CheckoutIntent(models.Model):
     price_lookup_key = models.CharField(max_length=120)
     quantity = models.PositiveIntegerField(default=1)
     trial_days = models.PositiveIntegerField(default=0)
+    # Stripe's id of the code that came with a link; empty: one can be typed on the page.
+    promotion_code = models.CharField(max_length=64, blank=True)
+    # ISO 4217; empty: the price's own.
+    currency = models.CharField(max_length=3, blank=True)
     state = models.CharField(max_length=8, choices=State, default=State.OPENING)
     idempotency_key = models.CharField(max_length=100, unique=True)
     stripe_session_id = models.CharField(max_length=128, unique=True, null=True, blank=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from accounts.models import Account
+from billing.models.deals import Offer
 
 
 class Status(models.TextChoices):
@@ -57,6 +58,12 @@ class Subscription(models.Model):
     price_lookup_key = models.CharField(max_length=120, blank=True)
     quantity = models.PositiveIntegerField(default=1)
     currency = models.CharField(max_length=3)
+    # The offer it came from, whose own limits hold as long as it gives the plan.
+    offer = models.ForeignKey(
+        Offer, on_delete=models.PROTECT, null=True, blank=True, related_name="subscriptions"
+    )
+    # What is taken off its invoices: one entry each, as `billing.deals.discounts` reads them.
+    discounts = models.JSONField(default=list, blank=True)
     needs_review = models.BooleanField(default=False)
     review_reason = models.CharField(max_length=200, blank=True)
 
