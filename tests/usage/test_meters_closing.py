@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account
-from billing import clock
+from billing import clock, signals
 from billing.lifecycle import subscriptions
 from billing.models import Alert, Customer, Subscription
 from billing.stripe import gateway
@@ -72,6 +72,29 @@ def test_a_plan_is_not_ended_while_its_use_cannot_be_reported(
     wires()
     gateway.line.forget()
     subscriptions.cancel_now(account=account)
+    assert invoiced(shop, account) == [0, 150]
+
+
+def test_what_is_used_in_the_moment_a_plan_ends_is_not_given_to_a_meter_that_nobody_bills(
+    shop: "Simulator", account: Account, bought: Subscription
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+
+    def somebody_presses_meanwhile(sender: Any, **_: Any) -> None:
+        use(account, 4, now=clock.now(account))
+
+    signals.subscription_about_to_change.connect(somebody_presses_meanwhile)
+    try:
+        subscriptions.cancel_now(account=account)
+    finally:
+        signals.subscription_about_to_change.disconnect(somebody_presses_meanwhile)
+    let_pass(account, clock.now(account) + timedelta(seconds=1))
+    meters.deliver(now=timezone.now())
+
+    late = MeterDelivery.objects.get(units=4)
+    assert late.state == "review"
+    assert by_hand.proposal(late).amount == 200
     assert invoiced(shop, account) == [0, 150]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Min
 
 from billing.models import Subscription
 from billing.models.subscriptions import SubscriptionItem
@@ -15,6 +15,8 @@ from billing.models.subscriptions import SubscriptionItem
 # An invoice of a period that ended is a draft for about an hour, and takes what comes in meanwhile:
 # https://docs.stripe.com/billing/invoices/subscription#invoice-lifecycle
 DRAFT = timedelta(hours=1)
+# Acts still count on a plan that has just ended, until our rows know.
+UNTIL_KNOWN = timedelta(minutes=5)
 
 
 def boundaries(account_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
@@ -32,21 +34,21 @@ def boundaries(account_ids: Collection[UUID]) -> dict[UUID, list[datetime]]:
     return {account_id: sorted(moments) for account_id, moments in found.items()}
 
 
-def closed_at(account_id: UUID, occurred_at: datetime) -> datetime | None:
-    """When the billing period of this moment ended, if our rows say that it has; its invoice is final an hour later.
+def invoiced_at(account_id: UUID, occurred_at: datetime) -> datetime | None:
+    """From when on the invoice of the billing period of this moment takes no more, if our rows say that it ended.
 
-    What reaches the meter after that is counted there and billed by no invoice.
+    What reaches the meter after that is counted there and billed by no invoice. A period that ran to its end has a
+    draft for an hour; a plan that was ended before has its last invoice at once.
     """
-    ends = [
-        *Subscription.objects.filter(
-            account_id=account_id, started_at__lte=occurred_at, ended_at__gt=occurred_at
-        ).values_list("ended_at", flat=True),
-        *SubscriptionItem.objects.filter(
-            Q(subscription__started_at__lte=occurred_at),
-            subscription__account_id=account_id,
-            subscription__is_live=True,
-            is_metered=True,
-            current_period_start__gt=occurred_at,
-        ).values_list("current_period_start", flat=True),
-    ]
-    return min((end for end in ends if end is not None), default=None)
+    begun = Subscription.objects.filter(account_id=account_id, started_at__lte=occurred_at)
+    live = begun.live().order_by("-started_at").first()
+    if live is not None:
+        renewed = live.items.filter(is_metered=True, current_period_start__gt=occurred_at)
+        start = renewed.aggregate(first=Min("current_period_start"))["first"]
+        return start + DRAFT if start else None
+    ended = begun.filter(ended_at__gt=occurred_at - UNTIL_KNOWN).exclude(status="incomplete_expired")
+    last = ended.order_by("-started_at").first()
+    if last is None or last.ended_at is None:
+        return None
+    ran_to_its_end = last.current_period_end and last.current_period_end <= last.ended_at
+    return last.ended_at + DRAFT if ran_to_its_end else last.ended_at

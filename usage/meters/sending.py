@@ -194,11 +194,11 @@ def _is_to_be_sent(
     delivery: MeterDelivery, customer_id: str, *, account_now: datetime, now: datetime
 ) -> bool:
     """Whether to send it now; if not, its fate is written. Raises doubts.Arrived and the gateway's errors."""
-    closed_at = periods.closed_at(delivery.account_id, delivery.occurred_at)
+    invoiced_at = periods.invoiced_at(delivery.account_id, delivery.occurred_at)
     is_too_old = account_now - delivery.occurred_at >= OLDEST
-    is_billed = closed_at is not None and account_now - closed_at > periods.DRAFT
+    is_too_late = invoiced_at is not None and account_now > invoiced_at
     unknown_for = now - delivery.unknown_since if delivery.unknown_since else timedelta()
-    if delivery.unknown_since and (unknown_for > SAME_IDENTIFIER or is_too_old or is_billed):
+    if delivery.unknown_since and (unknown_for > SAME_IDENTIFIER or is_too_old or is_too_late):
         if not doubts.is_certainly_absent(delivery, customer_id):
             fates.review(
                 delivery,
@@ -211,7 +211,7 @@ def _is_to_be_sent(
         fates.review(
             delivery, "It is older than the 35 days Stripe takes; bill it by an invoice item.", now=now
         )
-    elif is_billed:
+    elif is_too_late:
         fates.review(
             delivery, "The invoice of its period was made without it; bill it by an invoice item.", now=now
         )
