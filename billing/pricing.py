@@ -10,7 +10,7 @@ from enum import StrEnum
 from accounts.models import Account, Member
 from billing import money
 from billing.catalog import Catalog, Pack, Plan, Price
-from billing.catalog.model import Interval
+from billing.catalog.sold import Interval
 from billing.entitlements import Entitlements
 
 # The feature that counts an account's people, where a price list limits them.

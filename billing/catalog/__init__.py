@@ -17,18 +17,16 @@ from billing.catalog.model import (
     Catalog,
     Company,
     Feature,
-    Pack,
     Plan,
-    Price,
     Rollover,
     Seats,
-    Tier,
     UnknownFeature,
     UnknownPack,
     UnknownPlan,
     UnknownPrice,
 )
 from billing.catalog.reading import CatalogError, load
+from billing.catalog.sold import Pack, Price, Tier
 
 __all__ = [
     "Allowance",

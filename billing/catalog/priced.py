@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from babel.numbers import is_currency
 
-from billing.catalog.model import Interval, Pack, Price, Tier, TiersMode
+from billing.catalog.sold import Interval, Pack, Price, Tier, TiersMode
 from billing.catalog.table import Table, shown
 
 INTERVALS: tuple[Interval, ...] = ("month", "year")

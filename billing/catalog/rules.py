@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from billing.catalog.model import Allowance, Catalog, Feature, Plan, Price
+from billing.catalog.model import Allowance, Catalog, Feature, Plan
+from billing.catalog.sold import Price
 from billing.catalog.table import meant
 
 WORDS = {
