@@ -38,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notifications/elsewhere/<int:pk>/", destinations.show, name="destination"),
     path("notifications/elsewhere/<int:pk>/choose/", destinations.choose, name="choose_destination"),
     path("notifications/elsewhere/<int:pk>/secret/", destinations.roll, name="roll_destination"),
+    path("notifications/elsewhere/<int:pk>/test/", destinations.send_test, name="test_destination"),
     path("notifications/elsewhere/<int:pk>/switch/", destinations.switch, name="switch_destination"),
     path("notifications/elsewhere/<int:pk>/remove/", destinations.remove, name="remove_destination"),
     path("notifications/elsewhere/<int:pk>/again/<int:delivery>/", destinations.again, name="deliver_again"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -12,9 +13,10 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import sealing
-from accounts.models import Account, Delivery, Destination, Member
-from accounts.notifications import outgoing
+from accounts.models import Account, Delivery, Destination, Member, Notification
+from accounts.notifications import kinds, outgoing, writing
 from accounts.notifications.kinds import CATEGORIES
+from config import nudge
 
 MOST_DESTINATIONS = 10
 OLD_SECRET_LASTS = timedelta(hours=24)
@@ -102,6 +104,31 @@ def roll_secret(*, destination: Destination, by: Member, now: datetime) -> str:
         held.sealed_secret = sealing.seal(secret, purpose=PURPOSE)
         held.save(update_fields=["sealed_old_secret", "old_secret_until", "sealed_secret"])
     return secret
+
+
+def send_test(*, destination: Destination, by: Member, now: datetime) -> None:
+    """Owe it one message that says nothing else, so that its receiver can be tried. Raises NotAllowed.
+
+    In nobody's list: whoever asked sees in the log what became of it. `now` is wall time.
+    """
+    _check_may(destination.account, by)
+    context = {"by": by.user.name or by.user.email}
+    words = writing.words(kinds.find("test"), context=context, account=destination.account)
+    with transaction.atomic():
+        told = Notification.objects.create(
+            account=destination.account,
+            kind="test",
+            to=Notification.Audience.BILLING,
+            key=f"test:{uuid.uuid4().hex}",
+            subject=words.subject,
+            text=words.text,
+            context=context,
+            created_at=now,
+        )
+        Delivery.objects.create(
+            notification=told, channel=destination.channel, destination=destination, next_attempt_at=now
+        )
+        transaction.on_commit(lambda: nudge.workers(nudge.DELIVER_NOTIFICATIONS))
 
 
 def turn_off(*, destination: Destination, by: Member, now: datetime) -> None:

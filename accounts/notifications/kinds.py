@@ -35,6 +35,8 @@ class Kind:
     # Whether it comes by mail to those who have not said otherwise.
     by_mail: bool = True
     is_urgent: bool = False
+    # Whether a person is asked about mail of it.
+    is_listed: bool = True
 
     @property
     def may_refuse_mail(self) -> bool:
@@ -71,6 +73,7 @@ _ALL = (
     Kind("sign_in_changed", "How you sign in changed", "security"),
     Kind("api_key_made", "An API key was made", "security"),
     Kind("api_key_revoked", "An API key was revoked", "security"),
+    Kind("test", "A test of Slack or a webhook", "security", is_listed=False),
     Kind("destination_disabled", "Slack or a webhook was switched off", "security"),
     Kind("quota", "An allowance is nearly used", "usage"),
     Kind("quota_urgent", "An allowance is used up, or almost", "usage", is_urgent=True),

@@ -126,6 +126,15 @@ def roll(request: AccountRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @billing_admin_required
+def send_test(request: AccountRequest, pk: int) -> HttpResponse:
+    """One message to try the receiver with."""
+    destinations.send_test(destination=_find(request, pk), by=request.member, now=timezone.now())
+    messages.success(request, "A test is on its way. Reload this page to see in the log what became of it.")
+    return redirect("accounts:destination", pk=pk)
+
+
+@require_POST
+@billing_admin_required
 def switch(request: AccountRequest, pk: int) -> HttpResponse:
     """On or off. What waited meanwhile leaves when it is on again."""
     destination = _find(request, pk)

@@ -83,7 +83,11 @@ def mail_preferences(request: HttpRequest) -> HttpResponse:
         (
             heading,
             category not in kinds.ALWAYS_BY_MAIL,
-            [(kind, wanted[kind.name]) for kind in kinds.KINDS.values() if kind.category == category],
+            [
+                (kind, wanted[kind.name])
+                for kind in kinds.KINDS.values()
+                if kind.category == category and kind.is_listed
+            ],
         )
         for category, heading in kinds.CATEGORIES.items()
     ]

@@ -40,6 +40,8 @@ def tell(
 
 
 def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+    if not subscription.is_live:
+        return  # over already, or live beside another one and about to be ended
     if subscription.status == Status.TRIALING:
         _tell(
             "trial_started",
@@ -49,7 +51,7 @@ def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> 
             has_card=bool(customer.card_last4),
             **next_charge(subscription),
         )
-    elif subscription.is_live:
+    else:
         _tell(
             "plan_started",
             subscription,

@@ -436,6 +436,21 @@ def test_the_secret_is_shown_once_and_the_log_says_what_was_answered(account, al
     assert page.get(f"/notifications/elsewhere/{destination.pk}/secret/").status_code == 405
 
 
+def test_a_receiver_can_be_tried_with_a_message_that_is_in_nobodys_list(account, alice, bob, server):
+    destination, _ = add(account, server, categories=["usage"])
+    path = f"/notifications/elsewhere/{destination.pk}/test/"
+
+    assert acting_for(account, bob).post(path).status_code == 403
+    pressed = acting_for(account, alice).post(path, follow=True)
+    assert "A test is on its way." in pressed.content.decode()
+    assert post() == 1
+
+    said = json.loads(server.got[0][2])
+    assert (said["type"], said["data"]["by"]) == ("test", "Alice")
+    assert not alice.inbox.exists()
+    assert mail.outbox == []
+
+
 def test_nothing_chosen_and_too_many_are_refused_with_words(account, alice, server):
     page = acting_for(account, alice)
     form = {"channel": "webhook", "url": server.url}
