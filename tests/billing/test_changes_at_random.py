@@ -30,7 +30,6 @@ def test_whatever_is_changed_on_whatever_day_the_charge_is_the_receipt(
     trial_end = buy(shop, account, alice, chance.choice(PRICES[:2]), chance.randint(5, 19)).trial_end
     if chance.random() < 0.7:
         let_pass(account, trial_end + timedelta(hours=3))
-    charged = 0
     for _ in range(STEPS):
         let_pass(account, clock.now(account) + timedelta(minutes=chance.randint(1, 60 * 24 * 40)))
         query = (
@@ -50,7 +49,6 @@ def test_whatever_is_changed_on_whatever_day_the_charge_is_the_receipt(
         assert change.state in ("done", "scheduled"), text(outcome)
         made = Payment.objects.filter(account=account).exclude(pk__in=before)
         assert sum(payment.amount_paid for payment in made) == shown == change.shown_amount
-        charged += shown
         row = Subscription.objects.live().get(account=account)
         (item,) = at_stripe(shop, account, "subscription")[0]["items"]["data"]
         assert row.quantity == item["quantity"]
@@ -64,8 +62,3 @@ def test_whatever_is_changed_on_whatever_day_the_charge_is_the_receipt(
         let_pass(account, planned.takes_effect_at + timedelta(hours=3))
         row = Subscription.objects.live().get(account=account)
         assert (row.price_lookup_key, row.quantity) == (planned.to_price, planned.to_quantity)
-    assert charged == sum(
-        Payment.objects.filter(account=account, billing_reason="subscription_update").values_list(
-            "amount_paid", flat=True
-        )
-    ), "what was paid for changes is what the receipts said, all together"
