@@ -16,6 +16,7 @@ from billing.leaving import refunds
 from billing.lifecycle import pack_grants, subscriptions
 from billing.models import Alert, CreditEntry, CreditGrant, Payment
 from billing.stripe import truth
+from tests.billing.pack_shopping import CATALOG, acting_for, buy, go_to_the_till, left, pay, refund, use
 from tests.billing.purchases import at_stripe, known
 from tests.billing.shopping import let_pass
 from tests.stack.stripe import Settle
@@ -24,7 +25,6 @@ from usage import metering
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-from tests.billing.pack_shopping import CATALOG, acting_for, buy, go_to_the_till, left, pay, refund, use
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DISPUTED = "4000000000000259"

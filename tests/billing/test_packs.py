@@ -19,6 +19,7 @@ from billing.lifecycle import packs, subscriptions
 from billing.models import Alert, CreditEntry, CreditGrant, Payment
 from billing.stripe import gateway
 from simulator.hosted import checkout as page
+from tests.billing.pack_shopping import CATALOG, acting_for, buy, come_back, go_to_the_till, left, pay, use
 from tests.billing.purchases import at_stripe, known
 from tests.billing.shopping import let_pass
 from tests.stack.stripe import Settle
@@ -27,7 +28,6 @@ from usage import metering
 if TYPE_CHECKING:
     from simulator.core import Simulator
 
-from tests.billing.pack_shopping import CATALOG, acting_for, buy, come_back, go_to_the_till, left, pay, use
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
