@@ -5,8 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core import mail
+from django.test import Client
 from playwright.sync_api import Page, expect
+
+from accounts.models import Account, User
+from tests import factories
 
 PASSWORD = "correct horse battery staple"
 GOOD_CARD = "4242 4242 4242 4242"
@@ -14,6 +19,8 @@ DECLINED_CARD = "4000 0000 0000 0002"
 THREE_D_SECURE_CARD = "4000 0025 0000 3155"
 # Can be saved, and declines every charge: how a renewal fails.
 FAILS_LATER_CARD = "4000 0000 0000 0341"
+# Is charged, and the charge is disputed right after.
+DISPUTED_LATER_CARD = "4000 0000 0000 0259"
 
 
 def sign_up(page: Page, email: str, *, name: str = "Kim") -> None:
@@ -28,6 +35,33 @@ def sign_up(page: Page, email: str, *, name: str = "Kim") -> None:
     expect(page.get_by_role("link", name="Billing", exact=True).first).to_be_visible()
 
 
+def come_in(page: Page, email: str, *, name: str = "Kim") -> Account:
+    """Somebody who signed up before, logged in: how to sign up is another journey's business. Their own account."""
+    person = factories.person(email=email, name=name)
+    log_in(page, person)
+    page.goto("/billing/")
+    return Account.objects.get(person=person)
+
+
+def log_in(page: Page, person: User) -> None:
+    """With a session made by Django itself."""
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": settings.BASE_URL}]
+    )
+
+
+def open_organization(page: Page, name: str) -> Account:
+    """From the account menu's link to an organization of one's own, which the pages are about from then on."""
+    page.goto("/organizations/new/")
+    page.get_by_label("Name of the organization").fill(name)
+    page.locator("main form button.go").click()
+    expect(page.locator("header").get_by_text(name).first).to_be_attached()
+    return Account.objects.get(name=name)
+
+
 def code_mailed_to(email: str) -> str:
     """The verification code in the newest mail to that address."""
     letter = eventually(lambda: next((m for m in reversed(mail.outbox) if email in m.to), None))
@@ -36,7 +70,7 @@ def code_mailed_to(email: str) -> str:
     return found[1]
 
 
-def choose(page: Page, plan: str, *, interval: str | None = None) -> None:
+def choose(page: Page, plan: str, *, interval: str | None = None, seats: int | None = None) -> None:
     """On the pricing page, press the button of a plan."""
     page.goto("/pricing/")
     if interval:
@@ -46,6 +80,8 @@ def choose(page: Page, plan: str, *, interval: str | None = None) -> None:
         .filter(has=page.get_by_role("heading", name=plan, exact=True))
         .last
     )
+    if seats is not None:
+        card.locator("input[name=quantity]:visible").fill(str(seats))
     card.locator("button:visible").click()
 
 
@@ -76,6 +112,45 @@ def change_card(page: Page, card: str) -> None:
     expect(page.get_by_role("heading", name="Billing")).to_be_visible()
 
 
+def is_theirs(page: Page, plan: str) -> None:
+    """The page after the till says so once it is true."""
+    expect(page.get_by_role("heading", name=f"{plan} is yours")).to_be_visible(timeout=30_000)
+
+
+def switch_to(page: Page, price: str) -> None:
+    """From plan to plan by our own page: look at the receipt, press its button."""
+    page.goto(f"/billing/change/?price={price}")
+    page.get_by_role("button", name=re.compile("^(Pay .* and switch|Switch )")).click()
+    expect(page.get_by_role("heading", name=re.compile(" it is$| from "))).to_be_visible(timeout=30_000)
+
+
+def make_key(page: Page, name: str) -> str:
+    """An API key, as its one page shows it."""
+    page.goto("/account/keys/")
+    page.get_by_label("What is it for?").fill(name)
+    for box in page.locator("#id_scopes input").all():
+        box.check()
+    page.get_by_role("button", name="Make key").click()
+    return page.locator("#key").inner_text()
+
+
+def with_key(page: Page, key: str, path: str, data: dict[str, Any] | None = None) -> Any:
+    """What a program of the customer's does: GET, or POST with `data`."""
+    headers = {"Authorization": f"Bearer {key}"}
+    if data is None:
+        return page.request.get(path, headers=headers)
+    return page.request.post(path, headers=headers, data=data)
+
+
+def ask(page: Page, path: str, data: dict[str, Any] | None = None) -> Any:
+    """The API as the signed-in person, with the page's own CSRF token."""
+    if data is None:
+        return page.request.get(path)
+    cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
+    headers = {"X-CSRFToken": cookies["csrftoken"], "Referer": page.url}
+    return page.request.post(path, data=data, headers=headers)
+
+
 def jump(page: Page, step: str) -> None:
     """Press a button of the demo's clock: "A day", "A week" or "A month"."""
     page.get_by_role("button", name=step, exact=True).click()
@@ -83,13 +158,8 @@ def jump(page: Page, step: str) -> None:
 
 
 def use(page: Page, feature: str, units: int, key: str) -> Any:
-    """Consume through the API as the signed-in person, with the page's own CSRF token."""
-    cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
-    return page.request.post(
-        "/api/v1/usage",
-        data={"feature": feature, "units": units, "idempotency_key": key},
-        headers={"X-CSRFToken": cookies["csrftoken"], "Referer": page.url},
-    )
+    """Consume through the API as the signed-in person."""
+    return ask(page, "/api/v1/usage", {"feature": feature, "units": units, "idempotency_key": key})
 
 
 def eventually(look: Callable[[], Any], *, seconds: float = 15.0) -> Any:
