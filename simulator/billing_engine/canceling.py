@@ -88,8 +88,9 @@ def unbilled(sim: "Simulator", subscription: Obj, now: int) -> list[Obj]:
     found = []
     for item in subscription["items"]["data"]:
         price = lines.price_of(sim, item)
-        if usage.is_metered(price) and item["current_period_start"] < now:
-            line = lines.for_usage(sim, subscription, item, item["current_period_start"], now)
+        if usage.is_metered(price):
+            start = item["current_period_start"]
+            line = lines.for_usage(sim, subscription, item, start, now, is_last=True)
             if line["amount"]:
                 found.append(line)
     return found

@@ -207,9 +207,12 @@ def _restart(
     prorates: bool,
     at: int,
 ) -> None:
+    staying = {item["id"] for item in change.items}
     for item in before.values():
         if usage.is_metered(lines.price_of(sim, item)):
-            used = lines.for_usage(sim, subscription, item, item["current_period_start"], now)
+            used = lines.for_usage(
+                sim, subscription, item, item["current_period_start"], now, is_last=item["id"] not in staying
+            )
             change.charges += [used] if used["amount"] else []
         elif prorates:
             change.prorations += _credit(sim, subscription, item, at)

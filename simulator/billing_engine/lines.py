@@ -76,12 +76,18 @@ def for_period(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: 
     )
 
 
-def for_usage(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: int) -> Obj:
+def for_usage(
+    sim: "Simulator", subscription: Obj, item: Obj, start: int, end: int, *, is_last: bool = False
+) -> Obj:
     """The line of a metered item for what was used in `[start, end)`; counted again when the invoice
     is finalized.
+
+    `is_last`: the item ends at `end`, and what was used in that very second is on it too. On a test clock, which
+    stands still, that second may hold a whole day's work, and no later invoice would have it.
     """
     price = price_of(sim, item)
-    used = usage.of_price(sim, price, subscription["customer"], start, end)
+    until = end + 1 if is_last else end
+    used = usage.of_price(sim, price, subscription["customer"], start, until)
     found = line(
         price=price,
         quantity=used,
@@ -93,7 +99,7 @@ def for_usage(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: i
         metadata=subscription["metadata"],
         tax_rates=item["tax_rates"],
     )
-    found["_"]["usage"] = {"customer": subscription["customer"], "start": start, "end": end}
+    found["_"]["usage"] = {"customer": subscription["customer"], "start": start, "end": until}
     return found
 
 

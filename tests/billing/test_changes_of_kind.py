@@ -68,6 +68,18 @@ def test_from_pay_as_you_go_to_pro_what_was_used_is_paid_and_then_nothing_is_cou
     assert Payment.objects.filter(account=hers).latest("created_at", "pk").amount_paid == 2900
 
 
+def test_what_was_used_in_the_very_second_of_the_change_is_paid_too(client, shop, hers, charlie):
+    """On a test clock, which stands still, that second holds all that was done since it was last moved."""
+    buy(shop, hers, charlie, PAYG)
+    use(hers, 4)
+
+    page = look(client, price=PRO)
+    assert due_on(page) == 4 * 50 + 2900
+    press(client, page)
+
+    assert Payment.objects.filter(account=hers).latest("created_at", "pk").amount_paid == 3100
+
+
 def test_used_while_the_receipt_is_open_makes_a_new_receipt(client, shop, hers, charlie):
     buy(shop, hers, charlie, PAYG)
     token = token_on(look(client, price=PRO))
