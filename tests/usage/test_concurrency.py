@@ -173,6 +173,52 @@ def test_a_hot_account_is_answered_only_after_the_barrier(
         assert cursor.fetchone() == (True,)
 
 
+def test_a_connection_that_forgot_what_was_prepared_is_no_reason_to_refuse(
+    account: Account, generate: Any
+) -> None:
+    generate()
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+    assert generate().used == 2
+    connection.close()
+    assert generate().used == 3
+
+
+def test_behind_a_pooler_that_keeps_nothing_units_are_counted_alike(
+    account: Account, generate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    generate(key="job")
+
+    assert generate(key="job").replayed
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_server_that_went_away_is_a_check_that_failed_and_the_act_may_be_sent_again(
+    account: Account, generate: Any
+) -> None:
+    generate()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+
+    def end_it(_: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(end_it, 0).result()
+    with pytest.raises(metering.CheckFailed):
+        generate(key="job")
+    connection.close()
+
+    assert generate(key="job").used == 2
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_function_answers_as_the_reference_does(seed: int, alice: Any) -> None:
     """The same random life of two accounts, one counted by the function, the other through the ORM."""
