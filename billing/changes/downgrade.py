@@ -88,12 +88,15 @@ def _entry(item: dict[str, Any]) -> dict[str, Any]:
 
 def _terms(phase: dict[str, Any]) -> dict[str, Any]:
     """What holds beside the items and would be lost where a phase does not say it again."""
-    discounts = [
-        {key: shapes.id_of(entry.get(key)) for key in ("discount", "coupon") if entry.get(key)}
-        for entry in phase.get("discounts") or []
-    ]
+    discounts = [named for entry in phase.get("discounts") or [] if (named := _named(entry))]
     rates = [shapes.id_of(rate) for rate in phase.get("default_tax_rates") or []]
     return {
         **({"discounts": discounts} if discounts else {}),
         **({"default_tax_rates": rates} if rates else {}),
     }
+
+
+def _named(discount: dict[str, Any]) -> dict[str, str]:
+    """A discount by one name: as it runs already, else by what gives it."""
+    names = ("discount", "promotion_code", "coupon")
+    return next(({name: shapes.id_of(discount[name])} for name in names if discount.get(name)), {})
