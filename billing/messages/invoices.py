@@ -27,14 +27,16 @@ def tell(
     """Every difference between two looks at an account's invoices. What was paid before `since` is no news."""
     for name, payment in is_now.items():
         known = was.get(name)
+        # An invoice that was here before may be old: its retries go on for weeks.
+        is_news = known is not None or payment.created_at >= since
         facts = _Facts(payment, subscriptions.get(payment.stripe_subscription_id), customer, now)
         if payment.status == "paid" and (known is None or known.status != "paid"):
             if payment.amount_paid > 0 and (payment.paid_at or now) >= since:
                 _receipt(facts)
-        elif payment.status == "open" and payment.amount_due > 0 and payment.created_at >= since:
+        elif payment.status == "open" and payment.amount_due > 0 and is_news:
             _owed(facts, known, intent=truth.intents.get(name, {}))
         more_back = payment.amount_refunded - (known.amount_refunded if known else 0)
-        if more_back > 0 and (known is not None or payment.created_at >= since):
+        if more_back > 0 and is_news:
             _refunded(facts, more_back)
 
 

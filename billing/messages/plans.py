@@ -76,6 +76,8 @@ def _went_on(known: Subscription, subscription: Subscription, *, customer: Custo
 
 
 def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
+    if known.is_fixed_term or subscription.is_fixed_term:
+        return  # who agreed on a last day has not canceled
     if subscription.is_canceling and not known.is_canceling:
         on_trial = subscription.trial_end if subscription.status == Status.TRIALING else None
         _tell(

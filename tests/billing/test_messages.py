@@ -14,6 +14,7 @@ from billing.lifecycle.projection import PAUSED_FROM
 from billing.messages import reminders
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
+from tests.billing import purchases
 from tests.billing.shopping import DECLINED_LATER, VISA, buy, change_card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +134,13 @@ def test_each_refused_charge_is_told_with_the_next_try_and_the_day_access_ends(k
 
     assert news(account, lambda: let_pass(account, end + timedelta(days=4))) == ["payment_failed"]
     assert "Pro is off until it is paid." in latest(account, "payment_failed").text
+
+    tries = Payment.objects.get(status="open").attempt_count
+    for days in (6, 8, 10, 12):
+        let_pass(account, end + timedelta(days=days))
+    still_tried = Payment.objects.latest("created_at").attempt_count - tries
+    assert still_tried > 0
+    assert told(account).count("payment_failed") == 2 + still_tried
 
     change_card(kaboot, account, VISA)
     [unpaid] = Payment.objects.filter(status="open")
@@ -334,3 +342,11 @@ def test_a_pause_says_from_when_until_when_and_that_the_plan_is_off(kaboot, acco
     assert f"until {end + timedelta(days=30):%-d %B %Y}, when it goes on by itself" in words.text
     assert "nothing is charged and the plan is off" in words.text
     assert news(account, lambda: let_pass(account, end - timedelta(days=1))) == []  # no charge is announced
+
+
+def test_of_two_plans_bought_at_once_the_one_that_stays_is_told_and_the_money_back(kaboot, account):
+    for _ in range(2):
+        purchases.buy(account, "kaboot_pro_month")
+
+    assert sorted(news(account, lambda: sync(account))) == ["plan_started", "receipt", "receipt", "refunded"]
+    assert Subscription.objects.live().filter(account=account).count() == 1
