@@ -39,6 +39,8 @@ class KeyedApiMiddleware:
         request.resolver_match = match
         response: Any = match.func(request, *match.args, **match.kwargs)
         assert isinstance(response, HttpResponse)
+        # Skipped with the others: without it the server would send the answer in chunks.
+        response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
 
 
