@@ -105,8 +105,12 @@ class Entitlements:
 
     @property
     def _deal(self) -> dict[str, int | None]:
-        """The numbers agreed with this account, while the grant that says so is what counts."""
-        return self.grant.overrides if self.grant is not None else {}
+        """The numbers agreed with this account, while the grant or the contract that says so is what counts."""
+        if self.grant is not None:
+            return dict(self.grant.overrides)
+        has_contract = self.subscription is not None and self.level > Level.FREE
+        offer = self.subscription.offer if self.subscription is not None and has_contract else None
+        return dict(offer.overrides) if offer is not None else {}
 
     def _allowance_of_the_deal(self, feature: str) -> Allowance | None:
         """A deal may give what its plan does not speak of: so many a month."""
@@ -139,7 +143,8 @@ def of(account: Account, *, now: datetime) -> Entitlements:
     """
     prices = catalog.current()
     customer = Customer.objects.filter(account=account).first()
-    subscriptions = list(Subscription.objects.live().filter(account=account).prefetch_related("items"))
+    found = Subscription.objects.live().filter(account=account).select_related("offer")
+    subscriptions = list(found.prefetch_related("items"))
     grants = list(PlanGrant.objects.filter(account=account, revoked_at__isnull=True))
 
     decision = access.decide(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
 from accounts.forms import OneLineField
@@ -15,6 +17,57 @@ class CancelForm(forms.Form):
         choices=[("", "I would rather not say"), *Departure.Feedback.choices],
     )
     comment = OneLineField(label="In your words", required=False, max_length=500)
+
+
+class ContactForm(forms.Form):
+    name = OneLineField(
+        label="Your name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+    email = forms.EmailField(
+        label="Your e-mail address",
+        help_text="The answer goes here.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+    company = OneLineField(
+        label="Company",
+        required=False,
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    plan = forms.ChoiceField(label="What is it about?", required=False)
+    seats = forms.IntegerField(label="For how many people?", required=False, min_value=1, max_value=1_000_000)
+    message = forms.CharField(
+        label="What do you need?",
+        max_length=4000,
+        help_text="What you will use it for, how much of it, and what has to be agreed.",
+        widget=forms.Textarea(attrs={"rows": 6}),
+    )
+    # People do not see it, so whoever fills it in is a machine.
+    website = forms.CharField(
+        required=False,
+        label="Leave this empty",
+        widget=forms.TextInput(attrs={"tabindex": "-1", "autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, plans: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["plan"].choices = [("", "Something else"), *plans]  # type: ignore[attr-defined]
+
+    def is_machine(self) -> bool:
+        return bool(self.cleaned_data.get("website"))
+
+
+class AcceptForm(forms.Form):
+    name = OneLineField(
+        label="Your name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+    email = forms.EmailField(
+        label="Your e-mail address", widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+    agrees = forms.BooleanField(
+        label="I may agree to this for the account named above",
+        error_messages={"required": "Tick the box to say that you may agree to this."},
+    )
 
 
 class WithdrawForm(forms.Form):

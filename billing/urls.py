@@ -3,12 +3,28 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import webhooks
-from billing.views import changes, credits, demo, home, leaving, pricing, seats, settings, upgrade
+from billing.views import (
+    changes,
+    contact,
+    credits,
+    demo,
+    home,
+    leaving,
+    offers,
+    pricing,
+    seats,
+    settings,
+    trial,
+    upgrade,
+)
 
 app_name = "billing"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("pricing/", pricing.pricing_page, name="pricing"),
+    path("contact/", contact.contact, name="contact"),
+    path("contact/done/", contact.contacted, name="contacted"),
+    path("offer/<str:token>/", offers.offer, name="offer"),
     path("billing/", settings.overview, name="settings"),
     path("billing/upgrade/", upgrade.upgrade, name="upgrade"),
     path("billing/upgraded/", upgrade.upgraded, name="upgraded"),
@@ -24,6 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("withdraw/", leaving.withdraw, name="withdraw"),
     path("withdraw/done/", leaving.withdrawn, name="withdrawn"),
     path("billing/end/", settings.end_now, name="end_now"),
+    path("billing/start/", trial.start, name="start"),
     path("billing/resume/", settings.resume, name="resume"),
     path("billing/credits/", credits.overview, name="credits"),
     path("billing/credits/buy/", credits.buy, name="buy_pack"),

@@ -40,21 +40,7 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["starts_at"].help_text = "Empty: now, in the account's time."
 
     def clean_overrides(self) -> dict[str, int | None]:
-        overrides = self.cleaned_data["overrides"] or {}
-        if not isinstance(overrides, dict):
-            raise ValidationError('Write features and numbers in braces: {"projects": 40}.')
-        countable = {
-            feature.key
-            for feature in catalog.current().features.values()
-            if feature.kind in ("limit", "allowance")
-        }
-        for key, number in overrides.items():
-            if key not in countable:
-                known = ", ".join(sorted(countable)) or "none"
-                raise ValidationError(f"{key} cannot be granted by number. These can: {known}.")
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-                raise ValidationError(f"{key} must be a whole number from 0, or null for unlimited.")
-        return overrides
+        return checked_overrides(self.cleaned_data["overrides"])
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -66,6 +52,25 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
         if "starts_at" not in self.fields and until is not None and until <= starts_at:
             self.add_error("until", f"It must be after the start, {starts_at:%Y-%m-%d %H:%M} UTC.")
         return cleaned
+
+
+def checked_overrides(given: Any) -> dict[str, int | None]:
+    """Numbers by feature as staff typed them. Raises ValidationError for what cannot be granted by number."""
+    overrides = given or {}
+    if not isinstance(overrides, dict):
+        raise ValidationError('Write features and numbers in braces: {"projects": 40}.')
+    countable = {
+        feature.key
+        for feature in catalog.current().features.values()
+        if feature.kind in ("limit", "allowance")
+    }
+    for key, number in overrides.items():
+        if key not in countable:
+            known = ", ".join(sorted(countable)) or "none"
+            raise ValidationError(f"{key} cannot be granted by number. These can: {known}.")
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+            raise ValidationError(f"{key} must be a whole number from 0, or null for unlimited.")
+    return overrides
 
 
 @admin.register(PlanGrant)

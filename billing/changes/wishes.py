@@ -129,6 +129,8 @@ def _check_standing(rights: Entitlements, subscription: Subscription) -> None:
     match rights.standing.reason:
         case "active" | "trialing":
             pass
+        case "canceling" | "trial_canceling" if subscription.is_fixed_term:
+            pass  # nobody canceled; how it is paid refuses below
         case "past_due_in_grace" | "past_due" | "unpaid":
             raise ChangeRefused(
                 "A payment is missing. Pay the open invoice first; then the plan can be changed.",

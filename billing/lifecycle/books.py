@@ -10,6 +10,7 @@ from django.db.models import F, Model
 from accounts.models import Account
 from billing import alerts, catalog, messages
 from billing.changes import following
+from billing.deals import following as deals
 from billing.lifecycle import customers, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
@@ -52,6 +53,8 @@ def _write_subscriptions(truth: Truth, *, account: Account, now: datetime) -> bo
     known = {sub.stripe_subscription_id: sub for sub in Subscription.objects.filter(account=account)}
     if truth.customer is None and not known:
         return False
+    # What was agreed is known before the row that points to it is written.
+    agreed = {one["id"]: deals.settle(one, account=account, now=now) for one in truth.subscriptions}
     values = [
         projection.of_subscription(
             document,
@@ -71,7 +74,7 @@ def _write_subscriptions(truth: Truth, *, account: Account, now: datetime) -> bo
             Subscription,
             row,
             {"account": account, "stripe_subscription_id": value.stripe_subscription_id},
-            {**value.row, "synced_at": now},
+            {**value.row, "offer": agreed[value.stripe_subscription_id], "synced_at": now},
         )
         changed |= is_changed
         changed |= _write_items(row, value.items)

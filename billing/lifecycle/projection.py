@@ -11,13 +11,15 @@ from billing.catalog import Catalog, Price
 from billing.models import Subscription
 from billing.models.subscriptions import Status
 from billing.stripe import shapes
-from billing.stripe.catalog_push.diff import PRICE_KEY
+from billing.stripe.catalog_push.diff import PLAN_KEY, PRICE_KEY
 from billing.stripe.shapes import Doc, id_of, known_moment, moment
 from billing.stripe.truth import Truth, is_live
 
 DELINQUENT = ("past_due", "unpaid")
 # The subscription's metadata key that holds the Unix time from which a customer's pause counts.
 PAUSED_FROM = "tallyhouse_paused_from"
+# The metadata key of a price, and of a subscription, that was agreed in an offer.
+OFFER_KEY = "tallyhouse_offer"
 # Finds the lookup key a Stripe price was last known by; "" when never seen.
 Remember = Callable[[str], str]
 
@@ -243,7 +245,25 @@ def _price_of(item: Doc, *, prices: Catalog, remember: Remember) -> Price | None
         found = prices.find_price(name) if name else None
         if found is not None:
             return found
-    return None
+    return _agreed(price, prices)
+
+
+def _agreed(price: Doc, prices: Catalog) -> Price | None:
+    """A price made for one customer's offer is in no price list, and says itself which plan it is for."""
+    marks = price.get("metadata") or {}
+    plan = prices.plans.get(marks.get(PLAN_KEY) or "") if marks.get(OFFER_KEY) else None
+    rhythm = price.get("recurring")
+    if plan is None or not rhythm:
+        return None
+    return Price(
+        lookup_key="",
+        plan_key=plan.key,
+        amount=price["unit_amount"],
+        currency=price["currency"],
+        interval=rhythm["interval"],
+        interval_count=rhythm["interval_count"],
+        per_seat=True,
+    )
 
 
 def _item(item: Doc, price: Price | None, subscription: Doc) -> dict[str, Any]:

@@ -171,6 +171,8 @@ def acting(*, account: Account, purpose: str, follow: bool = True) -> Iterator[H
 def _change(account: Account, act: str, params: dict[str, Any]) -> None:
     with acting(account=account, purpose=act) as held:
         subscription = _live(account)
+        if subscription.is_fixed_term:
+            raise NothingToChange("The contract says when the plan ends; only another contract changes that.")
         schedules.let_go(held)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":

@@ -114,6 +114,11 @@ class Subscription(models.Model):
         """Will end by itself: at the period's end or at a set time."""
         return self.cancel_at_period_end or self.cancel_at is not None
 
+    @property
+    def is_fixed_term(self) -> bool:
+        """Ends because a contract says so, not because anybody canceled: only another contract makes it go on."""
+        return self.offer_id is not None and self.cancel_at is not None and not self.cancel_at_period_end
+
 
 class SubscriptionItem(models.Model):
     """One price in a subscription. Items gone at Stripe are gone here; features of all items add up."""

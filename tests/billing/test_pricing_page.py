@@ -100,7 +100,7 @@ def test_a_price_that_is_negotiated_leads_to_people(client):
     page = look(client)
 
     assert "Custom" in card(page, "enterprise") and "Talk to us" in card(page, "enterprise")
-    assert "mailto:sales@transformer.example?subject=Enterprise" in page
+    assert "/contact/?plan=enterprise" in page
 
 
 def test_every_feature_is_compared_across_all_plans(client, settings):

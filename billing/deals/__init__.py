@@ -1,0 +1,1 @@
+"""Contracts with one customer: the enquiry, the offer with a link, what becomes of it once it is accepted."""

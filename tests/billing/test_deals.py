@@ -1,0 +1,504 @@
+"""A contract: asked for by a form, offered by staff with a link, accepted once, paid by invoice, renewed."""
+
+import json
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Account, Notification
+from billing import clock, entitlements
+from billing.access import Level
+from billing.deals import accepting, offers
+from billing.lifecycle import subscriptions
+from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
+from billing.stripe import gateway
+from tests.billing.shopping import at_stripe, buy, let_pass
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CONTACT = "/contact/"
+OFFERS, ENQUIRIES = "/staff/billing/offer/", "/staff/billing/enquiry/"
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_written_yet() -> None:
+    cache.clear()
+
+
+def asked(**other: Any) -> dict[str, Any]:
+    return {
+        "name": "Grace Hopper",
+        "email": "grace@navy.example",
+        "company": "Navy",
+        "plan": "enterprise",
+        "seats": "40",
+        "message": "We compile all day.",
+        "website": "",
+        **other,
+    }
+
+
+def offer_to(account: Account, **other: Any) -> Offer:
+    now = clock.now(account)
+    wanted: dict[str, Any] = {
+        "plan_key": "enterprise",
+        "interval": "year",
+        "seats": 40,
+        "amount": 12_000,
+        "recipient": "grace@navy.example",
+        "open_until": now + timedelta(days=14),
+        "days_until_due": 30,
+        "overrides": {"projects": 25},
+        "terms": "Support by telephone",
+        "periods": 2,
+    }
+    return offers.make(account=account, now=now, **(wanted | other))
+
+
+def page_of(offer: Offer) -> str:
+    offer.refresh_from_db()
+    return "/" + offers.link(offer).split("/", 3)[3]
+
+
+def said(answer: Any) -> str:
+    return " ".join(unescape(answer.content.decode()).split())
+
+
+@pytest.fixture
+def at_work(as_alice: Client, account: Account) -> Client:
+    """Alice's browser, acting for her organization."""
+    as_alice.post("/account/switch/", {"account": str(account.pk)})
+    return as_alice
+
+
+YES = {"name": "Grace Hopper", "email": "grace@navy.example", "agrees": "on"}
+
+
+# --- The form -----------------------------------------------------------------------------------------------
+
+
+def test_anybody_can_ask_for_a_contract_and_staff_find_it_in_their_queue(client, as_dana):
+    answer = client.post(CONTACT, asked(), follow=True)
+
+    assert "We have your message" in said(answer)
+    enquiry = Enquiry.objects.get()
+    assert (enquiry.seats, enquiry.plan_key, enquiry.state, enquiry.account) == (
+        40,
+        "enterprise",
+        "new",
+        None,
+    )
+    assert Alert.objects.filter(kind="enquiry").count() == 1
+    mail = Effect.objects.get(kind="mail")
+    assert mail.detail["to"] == "sales@transformer.example"
+    assert "We compile all day." in mail.detail["body"]
+    queue = said(as_dana.get(f"{ENQUIRIES}{enquiry.pk}/change/"))
+    assert "We compile all day." in queue
+    assert "Make an offer" in queue
+
+
+def test_the_price_list_leads_to_the_form_about_that_plan(client):
+    assert f"{CONTACT}?plan=enterprise" in said(client.get("/pricing/"))
+    assert '<option value="enterprise" selected>' in said(client.get(f"{CONTACT}?plan=enterprise"))
+
+
+def test_who_is_logged_in_need_not_say_who_they_are_and_it_is_kept_for_their_account(as_alice, account):
+    page = said(as_alice.get(CONTACT))
+    assert 'value="alice@example.com"' in page
+    as_alice.post(CONTACT, asked())
+
+    assert Enquiry.objects.get().account is not None
+
+
+def test_pressing_send_twice_is_one_enquiry(client):
+    client.post(CONTACT, asked())
+    client.post(CONTACT, asked())
+
+    assert Enquiry.objects.count() == 1
+    assert Effect.objects.filter(kind="mail").count() == 1
+
+
+def test_a_machine_that_fills_in_everything_is_thanked_and_forgotten(client):
+    answer = client.post(CONTACT, asked(website="https://spam.example"), follow=True)
+
+    assert "We have your message" in said(answer)
+    assert not Enquiry.objects.exists()
+
+
+def test_who_writes_all_the_time_is_asked_to_wait_and_keeps_their_words(client):
+    for number in range(5):
+        client.post(CONTACT, asked(message=f"Message {number}"))
+    answer = client.post(CONTACT, asked(message="One more"))
+
+    assert answer.status_code == 422
+    assert "Try again in an hour" in said(answer)
+    assert "One more" in said(answer)
+    assert Enquiry.objects.count() == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("email", "not an address"),
+        ("seats", "-3"),
+        ("seats", "many"),
+        ("message", ""),
+        ("message", "x" * 4001),
+        ("plan", "free"),
+        ("plan", "no_such_plan"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said_beside_its_field(client, field, value):
+    answer = client.post(CONTACT, asked(**{field: value}))
+
+    assert answer.status_code == 422
+    assert f"#id_{field}" in said(answer)
+    assert not Enquiry.objects.exists()
+
+
+# --- Staff make an offer ------------------------------------------------------------------------------------
+
+
+def typed(account: Account, **other: Any) -> dict[str, Any]:
+    until = clock.now(account) + timedelta(days=14)
+    return {
+        "account": str(account.pk),
+        "enquiry": "",
+        "plan_key": "enterprise",
+        "interval": "year",
+        "seats": "40",
+        "price": "120.00",
+        "periods": "2",
+        "days_until_due": "30",
+        "trial_days": "0",
+        "overrides": json.dumps({"projects": 25}),
+        "terms": "Support by telephone",
+        "open_until_0": f"{until:%Y-%m-%d}",
+        "open_until_1": "12:00:00",
+        "recipient": "grace@navy.example",
+        **other,
+    }
+
+
+def test_staff_make_an_offer_from_an_enquiry_and_the_link_leaves_by_mail(
+    shop, as_dana, account, client, dana
+):
+    client.post(CONTACT, asked())
+    enquiry = Enquiry.objects.get()
+    assert as_dana.get(f"{OFFERS}add/?enquiry={enquiry.pk}&plan_key=enterprise&seats=40").status_code == 200
+
+    answer = as_dana.post(f"{OFFERS}add/", typed(account, enquiry=str(enquiry.pk)), follow=True)
+
+    assert answer.status_code == 200, said(answer)[:3000]
+    offer = Offer.objects.get()
+    assert (offer.amount, offer.seats, offer.currency, offer.made_by) == (12_000, 40, "usd", dana)
+    assert offers.total(offer) == 480_000
+    mail = Effect.objects.get(key__startswith="mail:offer:")
+    assert mail.detail["to"] == "grace@navy.example"
+    assert offers.link(offer) in mail.detail["body"]
+    assert "$4,800.00 a year" in mail.detail["body"]
+    enquiry.refresh_from_db()
+    assert enquiry.state == "offered"
+    page = said(as_dana.get(f"{OFFERS}{offer.pk}/change/"))
+    assert offers.link(offer) in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seats": "0"}, "Offer from 1 to"),
+        ({"price": "-1"}, "more than nothing"),
+        ({"price": "0"}, "more than nothing"),
+        ({"price": "1.005"}, "At most 2 digits"),
+        ({"price": ""}, "no price by the year"),
+        ({"periods": "0"}, "1 to 60 periods"),
+        ({"days_until_due": "400"}, "from 1 to 180 days"),
+        ({"open_until_0": "2001-01-01"}, "stay open for a while"),
+        ({"overrides": '{"moons": 3}'}, "cannot be granted by number"),
+        ({"recipient": "nobody"}, "valid email"),
+        ({"plan_key": "free"}, "Select a valid choice"),
+        ({"plan_key": "pro", "price": "10"}, "is for persons"),
+    ],
+)
+def test_an_offer_that_cannot_be_meant_is_refused_with_a_sentence(as_dana, account, wrong, words):
+    answer = as_dana.post(f"{OFFERS}add/", typed(account, **wrong))
+
+    assert answer.status_code == 200
+    assert words in said(answer)
+    assert not Offer.objects.exists()
+    assert not Effect.objects.filter(kind="mail").exists()
+
+
+def test_the_price_list_s_own_price_can_be_offered_with_its_steps(shop, account, settings):
+    offer = offer_to(account, plan_key="team", interval="month", seats=5, amount=None, overrides={})
+
+    assert offers.total(offer) == 5 * 1900
+    accepting.accept(offer=offer, name="G", email="g@navy.example", now=clock.now(account))
+    subscription = Subscription.objects.live().get()
+    assert (subscription.price_lookup_key, subscription.quantity) == ("hybrid_team_month", 5)
+
+
+# --- The link -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_all_that_is_agreed_before_anything_is_pressed(shop, account, client):
+    page = said(client.get(page_of(offer_to(account))))
+
+    for words in (
+        "Enterprise for Alice & Co",
+        "$4,800.00 a year",
+        "40 seats at $120.00",
+        "2 years",
+        "due 30 days after",
+        "25 projects",
+        "Support by telephone",
+        "Accept for $4,800.00 a year",
+    ):
+        assert words in page
+    assert not Subscription.objects.exists()
+
+
+def test_a_link_cannot_be_guessed_or_changed_and_an_old_one_is_dead(shop, account, client, as_dana):
+    offer = offer_to(account)
+    first = page_of(offer)
+
+    assert client.get("/offer/1/").status_code == 404
+    assert client.get(first[:-3] + "x/").status_code == 404
+    as_dana.post(OFFERS, {"action": "send_again", "_selected_action": [str(offer.pk)]})
+    assert client.get(first).status_code == 404
+    assert client.get(page_of(offer)).status_code == 200
+
+
+def test_an_accepted_offer_is_a_subscription_paid_by_invoice_with_its_own_limits(
+    shop, account, alice, client
+):
+    offer = offer_to(account)
+
+    answer = client.post(page_of(offer), YES, follow=True)
+
+    assert "It is agreed" in said(answer)
+    assert "See and pay the invoice" in said(answer)
+    offer.refresh_from_db()
+    assert (offer.state, offer.accepted_name) == ("accepted", "Grace Hopper")
+    subscription = Subscription.objects.live().get(account=account)
+    assert subscription.offer == offer
+    assert (subscription.plan_key, subscription.quantity, subscription.needs_review) == (
+        "enterprise",
+        40,
+        False,
+    )
+    assert subscription.collection_method == "send_invoice"
+    invoice = Payment.objects.get(account=account)
+    assert (invoice.status, invoice.amount_due) == ("open", 480_000)
+    assert invoice.due_at - invoice.created_at >= timedelta(days=29)
+    rights = entitlements.of(account, now=clock.now(account))
+    assert (rights.plan.key, rights.level, rights.limit("projects")) == ("enterprise", Level.FULL, 25)
+    assert rights.limit("members") is None
+
+
+def test_an_enquiry_whose_offer_is_accepted_is_won(shop, account, client):
+    client.post(CONTACT, asked())
+    offer = offer_to(account, enquiry=Enquiry.objects.get())
+    client.post(page_of(offer), YES)
+
+    assert Enquiry.objects.get().state == "won"
+
+
+def test_two_windows_accept_once(shop, account, client):
+    offer = offer_to(account)
+    page = page_of(offer)
+
+    first, second = client.post(page, YES), Client().post(page, YES | {"name": "Somebody Else"})
+
+    assert (first.status_code, second.status_code) == (302, 302)
+    assert len(at_stripe(shop, account, "subscription")) == 1
+    assert len(at_stripe(shop, account, "invoice")) == 1
+    offer.refresh_from_db()
+    assert offer.accepted_name == "Grace Hopper"
+
+
+@pytest.mark.parametrize("missing", ["name", "email", "agrees"])
+def test_nothing_is_accepted_without_a_name_an_address_and_the_tick(shop, account, client, missing):
+    offer = offer_to(account)
+
+    answer = client.post(page_of(offer), {key: value for key, value in YES.items() if key != missing})
+
+    assert answer.status_code == 422
+    assert f"#id_{missing}" in said(answer)
+    assert not at_stripe_has_subscriptions(shop, account)
+
+
+def at_stripe_has_subscriptions(shop: Any, account: Account) -> bool:
+    from billing.models import Customer
+
+    row = Customer.objects.filter(account=account).first()
+    return bool(row and row.stripe_customer_id and at_stripe(shop, account, "subscription"))
+
+
+def test_an_offer_that_ended_or_was_taken_back_says_so_and_begins_nothing(shop, account, client, as_dana):
+    ended, withdrawn = offer_to(account), offer_to(account)
+    Offer.objects.filter(pk=ended.pk).update(open_until=clock.now(account))
+    as_dana.post(OFFERS, {"action": "take_back", "_selected_action": [str(withdrawn.pk)]})
+
+    for offer, words in ((ended, "This offer has ended"), (withdrawn, "This offer was taken back")):
+        assert words in said(client.get(page_of(offer)))
+        assert client.post(page_of(offer), YES).status_code == 422
+    assert not Subscription.objects.exists()
+
+
+def test_when_stripe_breaks_off_after_it_did_it_the_next_press_finds_it(shop, account, client, stripe_fails):
+    offer = offer_to(account)
+    stripe_fails(method="POST", path="/v1/subscriptions", when="after", status=0, times=5)
+    answer = client.post(page_of(offer), YES)
+    assert answer.status_code in (302, 422)
+    stripe_fails.call_off()
+    gateway.line.forget()
+
+    client.post(page_of(offer), YES)
+
+    assert len(at_stripe(shop, account, "subscription")) == 1
+    offer.refresh_from_db()
+    assert offer.state == "accepted"
+    assert Subscription.objects.live().get().offer == offer
+
+
+def test_another_account_s_subscription_cannot_claim_an_offer(shop, account, alice, charlie, client):
+    offer = offer_to(account)
+    other = (
+        charlie.personal_account
+        if hasattr(charlie, "personal_account")
+        else Account.objects.get(person=charlie)
+    )
+    bought = buy(shop, other, charlie, "hybrid_pro_month")
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"metadata": {"tallyhouse_offer": str(offer.pk)}},
+        idempotency_key="claim",
+    )
+    subscriptions.sync(account=other, reason="test")
+
+    offer.refresh_from_db()
+    assert offer.state == "open"
+    assert Subscription.objects.live().get(account=other).offer is None
+
+
+# --- What comes after ---------------------------------------------------------------------------------------
+
+
+def test_an_invoice_that_is_not_paid_is_overdue_on_the_page_and_the_plan_is_off_after_its_grace(
+    shop, account, alice, client, at_work
+):
+    offer = offer_to(account)
+    client.post(page_of(offer), YES)
+    start = clock.now(account)
+
+    let_pass(account, start + timedelta(days=31))
+    assert "An invoice is overdue" in said(client.get(page_of(offer)))
+    assert entitlements.of(account, now=clock.now(account)).level == Level.GRACE
+    assert entitlements.of(account, now=clock.now(account)).limit("projects") == 25
+    assert "Your invoice has not been paid" in said(at_work.get("/billing/"))
+
+    let_pass(account, start + timedelta(days=62))
+    assert "Enterprise is off until the invoice is paid" in said(client.get(page_of(offer)))
+    rights = entitlements.of(account, now=clock.now(account))
+    assert (rights.level, rights.limit("projects")) == (Level.FREE, 1)
+
+    invoice = at_stripe(shop, account, "invoice")[0]
+    gateway.post(f"/v1/invoices/{invoice['id']}/pay", {"paid_out_of_band": True}, idempotency_key="bank")
+    subscriptions.sync(account=account, reason="test")
+    assert entitlements.of(account, now=clock.now(account)).limit("projects") == 25
+    assert "Nothing is open" in said(client.get(page_of(offer)))
+
+
+def test_a_contract_of_one_period_ends_with_it_and_no_further_invoice_is_written(shop, account, client):
+    offer = offer_to(account, interval="month", periods=1)
+    client.post(page_of(offer), YES)
+    invoice = at_stripe(shop, account, "invoice")[0]
+    gateway.post(f"/v1/invoices/{invoice['id']}/pay", {"paid_out_of_band": True}, idempotency_key="bank")
+
+    let_pass(account, clock.now(account) + timedelta(days=33))
+
+    assert len([one for one in at_stripe(shop, account, "invoice") if one["total"]]) == 1
+    assert at_stripe(shop, account, "invoice")[0]["total"] == 480_000
+    assert entitlements.of(account, now=clock.now(account)).plan.key == "free"
+    assert "This contract is over" in said(client.get(page_of(offer)))
+
+
+def test_the_next_contract_goes_on_from_the_next_period_at_the_new_price(shop, account, client):
+    client.post(page_of(offer_to(account, interval="month", periods=1)), YES)
+    invoice = at_stripe(shop, account, "invoice")[0]
+    gateway.post(f"/v1/invoices/{invoice['id']}/pay", {"paid_out_of_band": True}, idempotency_key="bank")
+    subscriptions.sync(account=account, reason="test")
+    start = clock.now(account)
+    renewal = offer_to(account, interval="month", periods=12, seats=50, amount=10_000, overrides={})
+
+    assert client.post(page_of(renewal), YES).status_code == 302
+    assert [one["total"] for one in at_stripe(shop, account, "invoice")] == [480_000]
+    let_pass(account, start + timedelta(days=33))
+
+    assert sorted(one["total"] for one in at_stripe(shop, account, "invoice")) == [480_000, 500_000]
+    subscription = Subscription.objects.live().get(account=account)
+    assert (subscription.offer, subscription.quantity) == (renewal, 50)
+    first = Offer.objects.exclude(pk=renewal.pk).get()
+    assert "A newer contract has taken its place" in said(client.get(page_of(first)))
+
+
+def test_what_is_left_of_a_plan_paid_by_card_is_credited_on_the_first_invoice(shop, account, alice, client):
+    buy(shop, account, alice, "hybrid_team_month", 5)
+    subscription = Subscription.objects.live().get(account=account)
+    let_pass(account, clock.now(account) + timedelta(days=14, hours=2))
+    subscription.refresh_from_db()
+    assert subscription.status == "active"
+    offer = offer_to(account)
+
+    assert client.post(page_of(offer), YES).status_code == 302
+
+    live = Subscription.objects.live().get(account=account)
+    assert (live.stripe_subscription_id, live.plan_key) == (subscription.stripe_subscription_id, "enterprise")
+    newest = at_stripe(shop, account, "invoice")[-1]
+    assert 480_000 - 9_500 <= newest["amount_due"] < 480_000
+    assert newest["collection_method"] == "send_invoice"
+
+
+def test_the_account_s_own_pages_know_the_contract(shop, account, alice, at_work, client):
+    client.post(page_of(offer_to(account)), YES)
+
+    page = said(at_work.get("/billing/"))
+    assert "Enterprise" in page
+    assert at_work.get("/pricing/").status_code == 200
+    assert at_work.get("/usage/").status_code == 200
+    assert "You pay by invoice" in said(at_work.get("/billing/change/?price=hybrid_team_month&quantity=3"))
+
+
+def test_a_contract_s_end_is_no_cancellation_and_no_button_takes_it_back(
+    shop, account, alice, at_work, client
+):
+    client.post(page_of(offer_to(account)), YES)
+
+    page = said(at_work.get("/billing/"))
+    assert "Keep my plan" not in page
+    assert "Your contract ends" not in page
+    assert not Notification.objects.filter(account=account, kind="canceled").exists()
+    assert "no cancellation to take back" in said(at_work.post("/billing/resume/", follow=True))
+    assert at_stripe(shop, account, "subscription")[0]["cancel_at"]
+
+
+def test_the_end_of_a_contract_is_spoken_of_two_months_ahead(shop, account, alice, at_work, client):
+    client.post(page_of(offer_to(account, interval="month", periods=1)), YES)
+
+    page = said(at_work.get("/billing/"))
+    assert "Your contract ends on" in page
+    assert "Talk about the next one" in page
+
+
+def test_the_staff_pages_show_offers_to_staff_alone(account, as_alice, as_dana):
+    offer = offer_to(account)
+
+    assert as_dana.get(OFFERS).status_code == 200
+    assert as_alice.get(f"{OFFERS}{offer.pk}/change/").status_code == 302
+    assert as_alice.get(reverse("admin:billing_enquiry_changelist")).status_code == 302
