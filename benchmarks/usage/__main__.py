@@ -7,7 +7,8 @@ http      POST /api/v1/usage and /api/v1/usage/batch beside a view that asks the
 windows   the first act of a new month beside any other, among --accounts 1,000,000
 pages     the usage page on --rows 10,000,000 acts, a tenth of them one account's
 
-Without a name all of them. Starts a server of its own, or takes DATABASE_URL (its database is written to).
+Without a name all of them. `--flush-ms 1` gives the server a slower disk.
+Starts a server of its own, or takes DATABASE_URL (its database is written to).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MEASURES = {
 
 def main() -> None:
     options = _options()
-    with house.database() as url:
+    with house.database(flush_ms=options.flush_ms) as url:
         house.prepare()
         for name in options.measures or MEASURES:
             MEASURES[name](url, options)
@@ -44,6 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--accounts", type=int, default=1_000_000)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--flush-ms", type=int, default=0, help="Make the server's disk slower by so much.")
     return parser.parse_args()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,18 +19,53 @@ PLENTY = 10**12
 
 
 @contextmanager
-def database() -> Iterator[str]:
+def database(*, flush_ms: int = 0) -> Iterator[str]:
     """The address of a server of its own, or of DATABASE_URL's, whose database is then written to."""
     given = os.environ.get("DATABASE_URL")
     if given:
         _settings(given)
         yield given
         return
-    with servers.running(durable=True) as found:
-        print(found.described)
+    with _slower_flushes(flush_ms), servers.running(durable=True) as found:
+        print(f"{found.described}{f', each flush {flush_ms} ms longer' if flush_ms else ''}")
         _psql(found.database_url.rpartition("/")[0] + "/postgres", "CREATE DATABASE tallyhouse")
         _settings(found.database_url)
         yield found.database_url
+
+
+@contextmanager
+def _slower_flushes(milliseconds: int) -> Iterator[None]:
+    """Servers started meanwhile wait so much longer for the disk: what an ordinary cloud disk is like.
+
+    Right for how queues and commits behave, though no disk is really slower. Needs a C compiler.
+    """
+    if not milliseconds:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="flush-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        (place / "flush.c").write_text(_FLUSH.replace("MICROSECONDS", str(milliseconds * 1000)))
+        command = ["cc", "-shared", "-fPIC", "-o", str(place / "flush.so"), str(place / "flush.c"), "-ldl"]
+        subprocess.run(command, check=True)
+        os.environ["LD_PRELOAD"] = str(place / "flush.so")
+        try:
+            yield
+        finally:
+            os.environ.pop("LD_PRELOAD", None)
+
+
+_FLUSH = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+int fdatasync(int fd) {
+    static int (*real)(int);
+    if (!real) real = (int (*)(int)) dlsym(RTLD_NEXT, "fdatasync");
+    usleep(MICROSECONDS);
+    return real(fd);
+}
+"""
 
 
 def _settings(url: str) -> None:
