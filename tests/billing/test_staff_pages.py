@@ -14,12 +14,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing import alerts, clock, credits, effects, entitlements, grants
+from billing.leaving import cancelling, withdrawals
 from billing.models import (
     Customer,
     Effect,
     Payment,
     PlanChange,
     PlanGrant,
+    PriceRise,
+    PriceRiseStep,
     Subscription,
     WebhookEvent,
     WebhookRejection,
@@ -29,6 +32,7 @@ from tests.accounts.conftest import log_in
 from tests.billing.purchases import known
 from tests.billing.shopping import buy, go_to_the_till
 from usage import metering
+from usage.standing import gauges, slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,6 +97,31 @@ def everything(shop, settle, alice, account, bob, alert, mail_owed):
         takes_effect_at=now,
         failure="Your card was declined.",
         created_at=now,
+    )
+    at = clock.now(account)
+    gauges.claim(account=account, feature="projects", key="project:1", now=at)
+    slots.take(account=account, feature="projects", key="run:1", now=at)
+    metering.reserve(account=account, feature="tokens", units=1, idempotency_key="held", now=at)
+    cancelling.cancel(account=alice.personal_account, by=alice, feedback="unused")
+    withdrawals.declare(name="Erika", email="erika@example.com", contract="", account=None, now=now)
+    rise = PriceRise.objects.create(
+        from_name="hybrid_pro_month",
+        to_lookup_key="hybrid_pro_month",
+        to_price_id="price_1",
+        notice_days=30,
+        reason="costs rose",
+        begun_at=now,
+    )
+    PriceRiseStep.objects.create(
+        rise=rise,
+        account=account,
+        stripe_subscription_id="sub_1",
+        stripe_item_id="si_1",
+        old_price_id="price_0",
+        old_amount=2900,
+        new_amount=3500,
+        currency="usd",
+        quantity=1,
     )
     return subscription
 

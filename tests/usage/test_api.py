@@ -394,12 +394,19 @@ def test_the_documentation_is_a_page_without_foreign_scripts(client: Client) -> 
         assert path in page
     assert "cdn" not in page
     assert client.get("/api/v1/docs/", headers={"Authorization": "Bearer th_x"}).status_code == 200
-    assert list(schema["paths"]) == [
-        "/api/v1/usage",
-        "/api/v1/entitlements",
-        "/api/v1/subscription",
-        "/api/v1/plans",
-    ]
+    for noun in ("usage", "balances", "credits", "budgets", "reservations", "gauges", "slots", "entitlements"):
+        assert any(path.startswith(f"/api/v1/{noun}") for path in schema["paths"])
+
+
+def test_a_receipt_says_where_the_units_came_from_and_what_they_cost(
+    client: Client, service: dict[str, str], account: Account
+) -> None:
+    subscribe(account, "payg", anchor=NOON)
+
+    receipt = use(client, service, account=str(account.pk), feature="tokens", units=3).json()
+
+    assert receipt["sources"] == [{"kind": "paid", "units": 3, "amount": 150}]
+    assert (receipt["cost"], receipt["currency"]) == (150, "usd")
 
 
 def test_one_service_key_serves_many_accounts(client: Client, service: dict[str, str], alice: User) -> None:

@@ -15,7 +15,7 @@ from usage import metering
 from usage.api import problems
 from usage.api.json import as_json
 from usage.api.problems import answer
-from usage.api.shapes import ProblemOut
+from usage.api.shapes import ProblemOut, SourceOut
 from usage.api.standing import CHANGE_ERRORS, caller_of
 from usage.metering import Line, Receipt
 from usage.metering.batching import MOST_LINES
@@ -60,14 +60,6 @@ class BatchIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
-class LineSourceOut(Schema):
-    """A part of an act's units."""
-
-    kind: Literal["allowance", "forgiven", "credits", "paid"]
-    units: int
-    amount: int | None = Field(description="In the currency's smallest unit; null: not paid by the unit.")
-
-
 class CountedOut(Schema):
     """A line that was counted."""
 
@@ -80,7 +72,7 @@ class CountedOut(Schema):
     remaining: int | None
     resets_at: str = Field(description="When the allowance comes back.")
     replayed: bool
-    sources: list[LineSourceOut]
+    sources: list[SourceOut]
     cost: int = Field(description="In the currency's smallest unit.")
 
 

@@ -13,10 +13,11 @@ from pydantic import AwareDatetime, ConfigDict, Field, WithJsonSchema
 from accounts.models import Account
 from billing import clock
 from usage import metering
-from usage.api.problems import Problem, answer
+from usage.api.problems import answer
+from usage.api.receipts import note_quota, one_key, receipt_of
 from usage.api.shapes import ReceiptOut
 from usage.api.standing import CHANGE_ERRORS, ERRORS, AccountParameter, caller_of
-from usage.metering import Hold, Receipt
+from usage.metering import Hold
 
 router = Router(tags=["reservations"])
 
@@ -103,22 +104,6 @@ class ReservationOut(Schema):
     replayed: bool = Field(description="True: this key had held them before.")
 
 
-class SettledSourceOut(Schema):
-    kind: str = Field(description="allowance, forgiven, credits or paid")
-    units: int
-    amount: int | None = Field(
-        description="What they cost, in the currency's smallest unit; null: they are not paid one by one."
-    )
-
-
-class SettlementOut(ReceiptOut):
-    """What was counted, and where it came from."""
-
-    sources: list[SettledSourceOut]
-    cost: int = Field(description="In the currency's smallest unit.")
-    currency: str
-
-
 class EstimateOut(Schema):
     """A range from the account's own history; null without one."""
 
@@ -146,7 +131,7 @@ def reserve(
         account=account,
         feature=body.feature,
         units=body.units,
-        idempotency_key=_one_key(body.idempotency_key, idempotency_key),
+        idempotency_key=one_key(body.idempotency_key, idempotency_key),
         now=clock.wall(),
         holds_for=timedelta(seconds=body.holds_for_seconds),
         user=caller.user,
@@ -170,7 +155,7 @@ def get_reservation(
 
 @router.post(
     "/reservations/{reservation_id}/settle",
-    response={200: SettlementOut, **CHANGE_ERRORS},
+    response={200: ReceiptOut, **CHANGE_ERRORS},
     summary="Count what the work took",
 )
 def settle(request: HttpRequest, response: HttpResponse, reservation_id: int, body: SettlementIn) -> Any:
@@ -188,11 +173,8 @@ def settle(request: HttpRequest, response: HttpResponse, reservation_id: int, bo
         beyond=body.beyond,
         user=caller.user,
     )
-    if receipt.limit is not None:
-        response["X-Quota-Limit"] = str(receipt.limit)
-        response["X-Quota-Remaining"] = str(receipt.remaining)
-    response["X-Quota-Reset"] = str(int(receipt.resets_at.timestamp()))
-    return _receipt(account, receipt)
+    note_quota(response, receipt)
+    return receipt_of(account, receipt)
 
 
 @router.post(
@@ -232,24 +214,6 @@ def estimate(
     }
 
 
-def _one_key(in_body: str | None, in_header: str | None) -> str:
-    if in_body and in_header and in_body != in_header:
-        raise Problem(
-            400,
-            "invalid_idempotency_key",
-            "The body and the header name two different keys. Send one of them.",
-        )
-    key = in_body or in_header
-    if not key:
-        raise Problem(
-            400,
-            "invalid_idempotency_key",
-            "Send an idempotency key that names this work, in the body or as the header Idempotency-Key, so that "
-            "sending it again holds once.",
-        )
-    return key
-
-
 def _reservation(account: Account, hold: Hold) -> dict[str, Any]:
     return {
         "id": hold.id,
@@ -264,24 +228,4 @@ def _reservation(account: Account, hold: Hold) -> dict[str, Any]:
         "settled_units": hold.settled_units,
         "record": hold.record_id,
         "replayed": hold.replayed,
-    }
-
-
-def _receipt(account: Account, receipt: Receipt) -> dict[str, Any]:
-    return {
-        "id": receipt.record_id,
-        "account": account.pk,
-        "feature": receipt.feature,
-        "units": receipt.units,
-        "used": receipt.used,
-        "limit": receipt.limit,
-        "remaining": receipt.remaining,
-        "resets_at": receipt.resets_at,
-        "replayed": receipt.replayed,
-        "sources": [
-            {"kind": source.kind, "units": source.units, "amount": source.amount}
-            for source in receipt.sources
-        ],
-        "cost": receipt.cost,
-        "currency": receipt.currency,
     }

@@ -18,6 +18,7 @@ from usage.api import problems
 from usage.api.callers import BearerKey, Caller, Session
 from usage.api.json import Renderer
 from usage.api.problems import Problem
+from usage.api.receipts import note_quota, one_key, receipt_of
 from usage.api.shapes import (
     EntitlementsOut,
     PlansOut,
@@ -90,29 +91,15 @@ def consume(
             account=account,
             feature=body.feature,
             units=body.units,
-            idempotency_key=_one_key(body.idempotency_key, idempotency_key),
+            idempotency_key=one_key(body.idempotency_key, idempotency_key),
             now=clock.wall(),
             user=caller.user,
             api_key=caller.key,
         )
     except Account.DoesNotExist:
         problems.not_found("There is no such account.")
-    if receipt.limit is not None:
-        response["X-Quota-Limit"] = str(receipt.limit)
-        response["X-Quota-Remaining"] = str(receipt.remaining)
-    response["X-Quota-Reset"] = str(int(receipt.resets_at.timestamp()))
-    response["Cache-Control"] = "no-store"
-    return {
-        "id": receipt.record_id,
-        "account": account.pk,
-        "feature": receipt.feature,
-        "units": receipt.units,
-        "used": receipt.used,
-        "limit": receipt.limit,
-        "remaining": receipt.remaining,
-        "resets_at": receipt.resets_at,
-        "replayed": receipt.replayed,
-    }
+    note_quota(response, receipt)
+    return receipt_of(account, receipt)
 
 
 @api.get("/usage", response={200: UsageOut, **ERRORS}, summary="Balances and the latest acts")
@@ -227,24 +214,6 @@ def _caller(request: HttpRequest) -> Caller:
     caller = request.auth  # type: ignore[attr-defined]  # set by ninja to what authentication returned
     assert isinstance(caller, Caller)
     return caller
-
-
-def _one_key(in_body: str | None, in_header: str | None) -> str:
-    if in_body and in_header and in_body != in_header:
-        raise Problem(
-            400,
-            "invalid_idempotency_key",
-            "The body and the header name two different keys. Send one of them.",
-        )
-    key = in_body or in_header
-    if not key:
-        raise Problem(
-            400,
-            "invalid_idempotency_key",
-            "Send an idempotency key that names this act, in the body or as the header Idempotency-Key, so that "
-            "sending it again counts once.",
-        )
-    return key
 
 
 def _position(cursor: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, WithJsonSchema
@@ -33,8 +33,18 @@ class UsageIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
+class SourceOut(Schema):
+    """A part of an act's units."""
+
+    kind: Literal["allowance", "forgiven", "credits", "paid"]
+    units: int
+    amount: int | None = Field(
+        description="What they cost, in the currency's smallest unit; null: they are not paid one by one."
+    )
+
+
 class ReceiptOut(Schema):
-    """What was counted."""
+    """What was counted, where it came from and what it costs."""
 
     id: int = Field(description="The row in the ledger.")
     account: uuid.UUID
@@ -47,6 +57,9 @@ class ReceiptOut(Schema):
     replayed: bool = Field(
         description="True: this key had been counted before, and this is the answer of then."
     )
+    sources: list[SourceOut]
+    cost: int = Field(description="In the currency's smallest unit.")
+    currency: str
 
 
 class BalanceOut(Schema):
