@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from billing import catalog, money
 from billing.entitlements import Entitlements, facts_of
-from billing.models import Subscription
+from billing.models import Customer, Payment, Subscription
 
 # Highest first. The words are in templates/billing/notices/_admin_<kind>.html and _member_<kind>.html.
 PRIORITY = (
@@ -47,6 +48,8 @@ TONES = {
     "cheaper_plan": "info",
     "trial": "info",
 }
+# Time enough to agree on the next one.
+CONTRACT_ENDS_SOON = timedelta(days=60)
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,12 @@ def _payment(rights: Entitlements, subscription: Subscription) -> Notice | None:
     pay, retry_at = subscription.open_invoice_url, subscription.next_payment_attempt_at
     match rights.reason:
         case "past_due_in_grace":
-            return Notice("payment_failed", at=rights.grace_until, retry_at=retry_at, url=pay)
+            owed = _owed(subscription)
+            return Notice("payment_failed", at=rights.grace_until, retry_at=retry_at, url=pay, owed=owed)
         case "past_due" | "unpaid":
-            return Notice("payment_missing", retry_at=retry_at, url=pay)
+            return Notice("payment_missing", retry_at=retry_at, url=pay, owed=_owed(subscription))
         case "incomplete":
-            return Notice("payment_unfinished", url=pay)
+            return Notice("payment_unfinished", url=pay, owed=_owed(subscription))
         case "paused":
             return Notice("trial_paused")
     return None
@@ -118,7 +122,7 @@ def _review(rights: Entitlements, subscription: Subscription) -> Notice | None:
 def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
     match rights.reason:
         case "canceling" | "trial_canceling":
-            return Notice("canceling", at=facts_of(subscription).ends_at)
+            return _ending(rights, subscription)
         case "on_pause":
             return Notice("on_pause", at=subscription.pause_resumes_at)
         case "pausing":

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from billing import webhooks
 from billing.views import (
     changes,
+    codes,
     contact,
     credits,
     demo,
@@ -24,6 +25,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pricing/", pricing.pricing_page, name="pricing"),
     path("contact/", contact.contact, name="contact"),
     path("contact/done/", contact.contacted, name="contacted"),
+    path("code/<slug:code>/", codes.bring, name="bring_code"),
+    path("billing/code/", codes.use, name="use_code"),
     path("offer/<str:token>/", offers.offer, name="offer"),
     path("billing/", settings.overview, name="settings"),
     path("billing/upgrade/", upgrade.upgrade, name="upgrade"),

@@ -214,6 +214,8 @@ class Catalog:
     packs: tuple[Pack, ...] = ()
 
     def plan(self, key: str) -> Plan:
+    # Whether the payment page asks for a promotion code.
+    promotion_codes: bool = True
         """Raises UnknownPlan."""
         try:
             return self.plans[key]

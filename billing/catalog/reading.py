@@ -95,6 +95,7 @@ def _catalog(table: Table, *, key: str) -> Catalog:
         faq=tuple(_answer(entry) for entry in table.tables("faq")),
         fingerprint=_fingerprint(table.values),
         packs=tuple(priced.pack(entry, currency=currency) for entry in table.tables("packs")),
+        promotion_codes="promotion_codes" not in table.values or table.flag("promotion_codes"),
     )
     table.finish()
     return catalog

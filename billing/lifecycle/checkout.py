@@ -78,9 +78,12 @@ class Outcome(StrEnum):
     UNPAID = "unpaid"  # still open, or expired without a payment
 
 
-def start(*, account: Account, price: Price, quantity: int, user: User, now: datetime) -> CheckoutIntent:
+def start(
+    *, account: Account, price: Price, quantity: int, user: User, now: datetime, promotion_code: str = ""
+) -> CheckoutIntent:
     """Open Stripe's hosted page for `price`; the answer's `url` is where to send the browser.
 
+    `promotion_code` is Stripe's id of one that is taken off there; without one, the page asks for a code.
     `now` is the account's time. The same choice made twice gets the same page. Raises the CheckoutRefused
     kinds, Busy while another change is in progress, and the gateway's errors: without an answer from Stripe
     nothing is opened, because a subscription we could not see might exist.
@@ -90,7 +93,11 @@ def start(*, account: Account, price: Price, quantity: int, user: User, now: dat
     with subscriptions.acting(account=account, purpose="checkout", follow=False) as held:
         check_standing(held.customer)
         waiting = _open_intents(account).first()
-        if waiting is not None and _is_same(waiting, price, quantity, now) and _is_open_at_stripe(waiting):
+        if (
+            waiting is not None
+            and _is_same(waiting, price, quantity, promotion_code, now)
+            and _is_open_at_stripe(waiting)
+        ):
             _check_nothing_bought(held.customer, held)
             return waiting
         was_known = held.customer.stripe_customer_id is not None
@@ -101,7 +108,9 @@ def start(*, account: Account, price: Price, quantity: int, user: User, now: dat
         _check_nothing_bought(customer, held, start_over=True)
         if was_known:
             customers.introduce(account)
-        return _open(account, plan, price, quantity, user=user, held=held, now=now)
+        return _open(
+            account, plan, price, quantity, promotion_code=promotion_code, user=user, held=held, now=now
+        )
 
 
 def complete(*, account: Account, session_id: str) -> Outcome:
@@ -170,11 +179,12 @@ def _open_intents(account: Account) -> QuerySet[CheckoutIntent]:
     )
 
 
-def _is_same(intent: CheckoutIntent, price: Price, quantity: int, now: datetime) -> bool:
+def _is_same(intent: CheckoutIntent, price: Price, quantity: int, promotion_code: str, now: datetime) -> bool:
     return (
         intent.state == CheckoutIntent.State.OPEN
         and intent.price_lookup_key == price.lookup_key
         and intent.quantity == quantity
+        and intent.promotion_code == promotion_code
         and now + WORTH_RETURNING < intent.expires_at
     )
 
@@ -241,7 +251,15 @@ def _check_nothing_bought(customer: Customer, held: Held, *, start_over: bool = 
 
 
 def _open(
-    account: Account, plan: Plan, price: Price, quantity: int, *, user: User, held: Held, now: datetime
+    account: Account,
+    plan: Plan,
+    price: Price,
+    quantity: int,
+    *,
+    promotion_code: str,
+    user: User,
+    held: Held,
+    now: datetime,
 ) -> CheckoutIntent:
     prices = _stripe_price_ids(account, plan, price, now=now)
     with held.saving():
@@ -250,6 +268,7 @@ def _open(
             price_lookup_key=price.lookup_key,
             quantity=quantity,
             trial_days=trials.days_for(account=account, plan=plan, user=user),
+            promotion_code=promotion_code,
             idempotency_key=f"checkout:{uuid.uuid4().hex}",
             started_by=user,
             created_at=now,
@@ -340,3 +359,12 @@ def _session_params(
         "success_url": f"{settings.BASE_URL}{reverse('billing:upgraded')}?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{settings.BASE_URL}{reverse('billing:canceled')}",
     }
+
+
+def _codes(intent: CheckoutIntent) -> dict[str, Any]:
+    """Stripe takes one or the other
+    (https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-discounts).
+    """
+    if intent.promotion_code:
+        return {"discounts": [{"promotion_code": intent.promotion_code}]}
+    return {"allow_promotion_codes": True} if catalog.current().promotion_codes else {}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from billing.catalog import Catalog, Price
+from billing.deals import discounts
 from billing.models import Subscription
 from billing.models.subscriptions import Status
 from billing.stripe import shapes
@@ -80,7 +81,7 @@ def _status(subscription: Doc, *, truth: Truth, known: Subscription | None, now:
 
 
 def _pause(subscription: Doc) -> dict[str, Any]:
-    """A pause asked for on our page says in the metadata from when; one made at Stripe does not, and costs no access."""
+    """A pause asked for on our page says in the metadata from when; one made at Stripe does not, and costs nothing."""
     pause = subscription.get("pause_collection") or {}
     since = (subscription.get("metadata") or {}).get(PAUSED_FROM) or ""
     return {
@@ -121,6 +122,7 @@ def _plan(
         "price_lookup_key": lookup_key,
         "quantity": ((item or {}).get("quantity") or 1) if price or known is None else known.quantity,
         "currency": subscription["currency"],
+        "discounts": discounts.read(subscription),
         "needs_review": bool(review),
         "review_reason": review[:200],
     }

@@ -140,7 +140,11 @@ def _subscriptions(stripe_customer_id: str) -> list[dict[str, Any]]:
             {
                 "customer": stripe_customer_id,
                 "status": "all",
-                "expand": ["data.default_payment_method", "data.discounts"],
+                "expand": [
+                    "data.default_payment_method",
+                    "data.discounts.promotion_code",
+                    "data.discounts.source.coupon",
+                ],
             },
             at_most=MOST_SUBSCRIPTIONS,
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
 
 from billing import money as words
 from billing.catalog import Feature, Price
+from billing.deals import discounts
 
 register = template.Library()
 
@@ -32,3 +35,9 @@ def price_words(price: Price) -> str:
 def units(quantity: int | None, feature: Feature) -> str:
     """A number of a feature's units: "250 generations", "10 GB", "unlimited"."""
     return words.quantity(quantity, feature)
+
+
+@register.filter
+def discount_words(entry: dict[str, Any]) -> str:
+    """One entry of `Subscription.discounts`: "20% off with FRIEND20 until 21 February 2027"."""
+    return discounts.words(entry)

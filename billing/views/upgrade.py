@@ -13,8 +13,10 @@ from accounts.decorators import billing_admin_required
 from accounts.requests import AccountRequest
 from billing import catalog, clock, entitlements, money
 from billing.access import Level
+from billing.deals import codes
 from billing.lifecycle import checkout
 from billing.stripe import gateway
+from billing.views.codes import CARRIED
 
 # How often the waiting page asks again before it says that we will tell them: 20 × 3 s.
 PATIENCE = 20
@@ -33,9 +35,18 @@ def upgrade(request: AccountRequest) -> HttpResponse:
     if not quantity.isascii() or not quantity.isdigit() or len(quantity) > 6:
         return _back(request, "The number of seats must be a whole number.")
     try:
+        carried = _carried_code(request)
         intent = checkout.start(
-            account=account, price=price, quantity=int(quantity), user=request.user, now=clock.now(account)
+            account=account,
+            price=price,
+            quantity=int(quantity),
+            user=request.user,
+            now=clock.now(account),
+            promotion_code=carried,
         )
+    except codes.CodeRefused as refusal:
+        del request.session[CARRIED]
+        return _back(request, f"{refusal} Nothing was charged; choose again to go on without it.")
     except checkout.AlreadySubscribed:
         messages.info(request, "You already have a plan. Change it here; nothing was charged.")
         return redirect("billing:settings")
@@ -71,6 +82,7 @@ def upgraded(request: AccountRequest) -> HttpResponse:
     rights = entitlements.of(account, now=clock.now(account))
     context: dict[str, Any] = {"rights": rights, "quiet_notice": True}
     if rights.level >= Level.GRACE and rights.subscription is not None and outcome != checkout.Outcome.UNPAID:
+        request.session.pop(CARRIED, None)
         price = catalog.current().find_price(rights.subscription.price_lookup_key)
         period = money.period_phrase(price) if price else "period"
         return render(request, "billing/upgraded.html", {**context, "period": period})
@@ -89,6 +101,14 @@ def upgraded(request: AccountRequest) -> HttpResponse:
 def canceled(request: AccountRequest) -> HttpResponse:
     """Where Stripe sends a browser that turned back at the till."""
     return render(request, "billing/upgrade_canceled.html", {"quiet_notice": True})
+
+
+def _carried_code(request: AccountRequest) -> str:
+    """Stripe's id of the code somebody came with by a link. Raises CodeRefused and the gateway's errors."""
+    carried = request.session.get(CARRIED, "")
+    if not carried:
+        return ""
+    return codes.find(code=carried, account=request.account, now=clock.now(request.account)).stripe_id
 
 
 def _back(request: AccountRequest, reason: str) -> HttpResponse:
