@@ -69,6 +69,10 @@ class Notice:
     spent: str = ""
     price: str = ""
     plan: str = ""
+    # What is to be paid at `url`, in words; "" where it is not known.
+    owed: str = ""
+    # Whether there is something to charge when a trial is over.
+    has_card: bool = True
 
     @property
     def tone(self) -> str:
@@ -110,7 +114,7 @@ def _payment(rights: Entitlements, subscription: Subscription) -> Notice | None:
         case "incomplete":
             return Notice("payment_unfinished", url=pay, owed=_owed(subscription))
         case "paused":
-            return Notice("trial_paused")
+            return _paused(subscription)
     return None
 
 
@@ -128,8 +132,44 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
         case "pausing":
             return Notice("pausing", at=subscription.paused_from, retry_at=subscription.pause_resumes_at)
         case "trialing":
-            return Notice("trial", at=subscription.trial_end)
+            return Notice("trial", at=subscription.trial_end, has_card=_has_card(subscription))
     return None
+
+
+def _owed(subscription: Subscription) -> str:
+    """What the page that the notice leads to asks for."""
+    payment = Payment.objects.filter(
+        account=subscription.account_id, status="open", hosted_invoice_url=subscription.open_invoice_url
+    ).first()
+    if payment is None or not subscription.open_invoice_url:
+        return ""
+    return money.text(payment.amount_due - payment.amount_paid, payment.currency)
+
+
+def _paused(subscription: Subscription) -> Notice:
+    """A trial that ended without a card. The button that makes somebody pay names the plan and its price."""
+    plan = catalog.current().plans.get(subscription.plan_key)
+    price = catalog.current().find_price(subscription.price_lookup_key)
+    asks = f"{money.text(price.charge(subscription.quantity), price.currency)} a " if price else ""
+    return Notice(
+        "trial_paused",
+        plan=plan.name if plan else subscription.plan_key,
+        price=f"{asks}{money.period_phrase(price)}" if price and not price.meter else "",
+        has_card=_has_card(subscription),
+    )
+
+
+def _has_card(subscription: Subscription) -> bool:
+    customer = Customer.objects.filter(account=subscription.account_id).first()
+    return customer is not None and customer.card_last4 != ""
+
+
+def _ending(rights: Entitlements, subscription: Subscription) -> Notice | None:
+    """A contract's last day is known from its first; it is a matter to speak of when it is near."""
+    ends_at = facts_of(subscription).ends_at
+    if subscription.is_fixed_term and ends_at is not None and rights.now < ends_at - CONTRACT_ENDS_SOON:
+        return None
+    return Notice("canceling", at=ends_at)
 
 
 def first(candidates: Iterable[Notice | None]) -> Notice | None:

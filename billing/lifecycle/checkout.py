@@ -355,7 +355,7 @@ def _session_params(
         "line_items": lines,
         "subscription_data": subscription,
         "payment_method_collection": "always",
-        "allow_promotion_codes": True,
+        **_codes(intent),
         "success_url": f"{settings.BASE_URL}{reverse('billing:upgraded')}?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{settings.BASE_URL}{reverse('billing:canceled')}",
     }
