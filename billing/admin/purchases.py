@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 
 from accounts.models import Account
 from billing import clock, suspension
-from billing.admin import refunds
+from billing.admin import refunds, trials
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin, amount
 from billing.lifecycle import subscriptions
 from billing.lifecycle.lease import LeaseTaken
@@ -128,6 +128,14 @@ class SubscriptionAdmin(SyncAction):
     date_hierarchy = "started_at"
     ordering = ("-started_at",)
     inlines = (ItemInline,)
+
+    def get_urls(self) -> list[URLPattern]:
+        way = path(
+            "<int:subscription_id>/longer-trial/",
+            self.admin_site.admin_view(trials.put_off),
+            name="billing_subscription_put_off",
+        )
+        return [way, *super().get_urls()]
 
     @admin.display(description="Ends by itself", boolean=True)
     def is_canceling(self, subscription: Subscription) -> bool:

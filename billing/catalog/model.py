@@ -125,6 +125,8 @@ class Plan:
     metered: frozenset[str] = frozenset()
     seats: Seats | None = None
     trial_days: int = 0
+    # Whether a trial asks for a card at its start; without one the plan is paused at the end until there is one.
+    trial_needs_card: bool = True
     # Days of access after the first failed payment of an open invoice.
     grace_days: int = 0
     money_back_days: int = 0

@@ -194,6 +194,7 @@ def _plan(table: Table, *, key: str, rank: int, features: dict[str, Feature], cu
         metered=frozenset(table.texts("metered")),
         seats=_seats(table),
         trial_days=table.whole("trial_days", fallback=0, high=LONGEST_TRIAL_DAYS, unit="days"),
+        trial_needs_card=not table.flag("trial_without_card"),
         grace_days=table.whole("grace_days", fallback=0, high=365, unit="days"),
         money_back_days=table.whole("money_back_days", fallback=0, high=365, unit="days"),
         pause_months=table.whole("pause_months", fallback=0, high=12, unit="months"),

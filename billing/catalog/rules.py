@@ -176,6 +176,8 @@ def _terms(plan: Plan, path: str) -> Iterator[str]:
     for key in ("trial_days", "grace_days", "money_back_days", "pause_months"):
         if getattr(plan, key) and plan.is_free:
             yield f"{path}.{key}: the plan costs nothing, so there is nothing to try, to owe or to give back"
+    if not plan.trial_needs_card and not plan.trial_days:
+        yield f"{path}.trial_without_card: there is no trial; write trial_days too, or take it out"
     if plan.pause_months and not any(price.months == 1 and not price.meter for price in plan.prices):
         yield f"{path}.pause_months: only what is paid month by month can be paused; the plan has no such price"
     if plan.popular and plan.retired:

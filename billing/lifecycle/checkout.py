@@ -341,8 +341,12 @@ def _session_params(
         # A metered price takes no quantity: use decides.
         lines.append({"price": stripe_id, **({"quantity": intent.quantity} if counted else {})})
     subscription: dict[str, Any] = {"metadata": marks}
+    asks_for_card = True
     if intent.trial_days:
         subscription["trial_period_days"] = intent.trial_days
+        # Without a card nothing can be charged at the end: https://docs.stripe.com/payments/checkout/free-trials
+        subscription["trial_settings"] = {"end_behavior": {"missing_payment_method": "pause"}}
+        asks_for_card = catalog.current().plan(price.plan_key).trial_needs_card
     # Tax needs an address, which the page asks for and keeps on the customer.
     # https://docs.stripe.com/tax/checkout#existing-customers
     tax = {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
@@ -354,7 +358,7 @@ def _session_params(
         "metadata": marks,
         "line_items": lines,
         "subscription_data": subscription,
-        "payment_method_collection": "always",
+        "payment_method_collection": "always" if asks_for_card else "if_required",
         **_codes(intent),
         "success_url": f"{settings.BASE_URL}{reverse('billing:upgraded')}?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{settings.BASE_URL}{reverse('billing:canceled')}",

@@ -1,10 +1,10 @@
-"""One trial per person: by account and by proven mail address without its disguises; a card seen twice is told."""
+"""One trial per person: by account, by proven mail address without its disguises, and by card."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -13,6 +13,7 @@ from django.utils.crypto import salted_hmac
 from accounts.models import Account, Member, User
 from billing import alerts, catalog, effects
 from billing.catalog import Plan
+from billing.lifecycle.projection import OFFER_KEY
 from billing.models import CheckoutIntent, Effect, TrialRedemption
 from billing.stripe import gateway, shapes
 from billing.stripe.truth import Truth
@@ -41,10 +42,7 @@ def redeem(
     card_fingerprint: str = "",
     now: datetime,
 ) -> None:
-    """Record who has begun a trial; recording it again changes nothing. Inside the projecting transaction.
-
-    A card that had a trial with another account is told to staff: the trial has begun, a person decides.
-    """
+    """Record who has begun a trial; recording it again changes nothing. Inside the projecting transaction."""
     known = [(TrialRedemption.Kind.ACCOUNT, str(account.pk))]
     known += [(TrialRedemption.Kind.CARD, card_fingerprint)] if card_fingerprint else []
     if all(_is_redeemed(kind, value) for kind, value in known):
@@ -52,7 +50,6 @@ def redeem(
     identities = [(TrialRedemption.Kind.ACCOUNT, str(account.pk))]
     identities += [(TrialRedemption.Kind.EMAIL, normalized(email)) for email in emails if email]
     if card_fingerprint:
-        _tell_of_known_card(account, card_fingerprint, now=now)
         identities.append((TrialRedemption.Kind.CARD, card_fingerprint))
     TrialRedemption.objects.bulk_create(
         [
@@ -80,28 +77,32 @@ def note(truth: Truth, *, account: Account, now: datetime) -> None:
     for subscription in on_trial:
         # A card that came after the trial had none.
         is_running = subscription["status"] == "trialing"
-        method = shapes.default_card(truth.customer, [subscription]) if is_running else None
-        card = (method or {}).get("card") or {}
         redeem(
             account=account,
             stripe_subscription_id=subscription["id"],
             emails=emails,
-            card_fingerprint=card.get("fingerprint") or "",
+            card_fingerprint=_fingerprint(subscription, truth) if is_running else "",
             now=now,
         )
 
 
 def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool:
-    """End a trial whose buyer has had one with another account: both tills were open before either was used.
+    """End a trial whose buyer, or whose card, has had one with another account. Who is known by address gets none at
+    the till, unless both tills were open before either was used; a card is known only when it has been entered.
 
     The first payment is taken then, as without a trial. Once per subscription: a trial that staff give after it
     stays. Answers True when one was ended: then ask anew. Raises LeaseLost and the gateway's errors.
     """
-    running = [sub["id"] for sub in truth.live() if sub["status"] == "trialing"]
-    if not running or TrialRedemption.Kind.EMAIL not in _counted() or not _had_one_elsewhere(account):
-        return False
-    owed = [name for name in running if not Effect.objects.filter(key=f"second_trial:{name}").exists()]
-    for name in owed:
+    # A trial that is part of an offer was given by staff, who know whom.
+    sold = [sub for sub in truth.live() if not (sub.get("metadata") or {}).get(OFFER_KEY)]
+    owed = [
+        (sub["id"], known)
+        for sub in sold
+        if sub["status"] == "trialing"
+        and not Effect.objects.filter(key=f"second_trial:{sub['id']}").exists()
+        and (known := _known_by(sub, truth, account=account))
+    ]
+    for name, known in owed:
         held.renew()
         became = _end_trial(name)
         with held.saving():
@@ -110,11 +111,35 @@ def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
             alerts.raise_alert(
                 key=key,
                 kind="second_trial",
-                message=f"{account} began a trial although its buyer has had one with another account. {became}",
+                message=f"{account} began a trial although its {known} has had one with another account. {became}",
                 account=account,
                 now=now,
             )
     return bool(owed)
+
+
+def _known_by(subscription: dict[str, Any], truth: Truth, *, account: Account) -> str:
+    """What has had a trial elsewhere: "buyer", "card", or nothing."""
+    counted = _counted()
+    if TrialRedemption.Kind.EMAIL in counted and _had_one_elsewhere(account):
+        return "buyer"
+    if TrialRedemption.Kind.CARD not in counted:
+        return ""
+    # A card that comes later, into a trial that was begun in good faith, takes nothing away.
+    began = TrialRedemption.objects.filter(account=account, kind=TrialRedemption.Kind.ACCOUNT).exists()
+    fingerprint = "" if began else _fingerprint(subscription, truth)
+    digests = _all_digests(TrialRedemption.Kind.CARD, fingerprint) if fingerprint else []
+    elsewhere = TrialRedemption.objects.filter(identity_digest__in=digests).exclude(account=account)
+    return "card" if elsewhere.exists() else ""
+
+
+def _fingerprint(subscription: dict[str, Any], truth: Truth) -> str:
+    """The same for a number wherever it is entered
+    (https://docs.stripe.com/api/payment_methods/object#payment_method_object-card-fingerprint); "" without a card.
+    """
+    assert truth.customer is not None
+    card = (shapes.default_card(truth.customer, [subscription]) or {}).get("card") or {}
+    return card.get("fingerprint") or ""
 
 
 def _end_trial(subscription_id: str) -> str:
@@ -181,23 +206,6 @@ def _proven_emails(people: Iterable[int]) -> list[str]:
 
 def _is_redeemed(kind: str, value: str) -> bool:
     return TrialRedemption.objects.filter(identity_digest__in=_all_digests(kind, value)).exists()
-
-
-def _tell_of_known_card(account: Account, fingerprint: str, *, now: datetime) -> None:
-    if "card" not in _counted():
-        return
-    elsewhere = TrialRedemption.objects.filter(
-        identity_digest__in=_all_digests(TrialRedemption.Kind.CARD, fingerprint)
-    ).exclude(account=account)
-    if elsewhere.exists():
-        alerts.raise_alert(
-            key=f"second_trial:{account.pk}",
-            kind="second_trial",
-            message=f"{account} began a trial with a card that already had one with another account. "
-            "End the trial at Stripe if it is the same person.",
-            account=account,
-            now=now,
-        )
 
 
 def _all_digests(kind: str, value: str) -> list[str]:

@@ -34,4 +34,6 @@ def start(request: AccountRequest) -> HttpResponse:
     else:
         if Subscription.objects.live().filter(account=request.account, status="active").exists():
             messages.success(request, "Your plan has started.")
+        else:
+            messages.info(request, "The plan starts with its first payment, which is being taken.")
     return redirect("billing:settings")

@@ -1,14 +1,31 @@
 """One trial per person, and none taken from somebody who has had none."""
 
-import pytest
+import uuid
+from datetime import timedelta
 
-from accounts.models import Member
-from billing import catalog
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Member, Notification
+from billing import catalog, clock, entitlements
 from billing.lifecycle import checkout, subscriptions, trials
-from billing.models import Alert, Payment, Subscription, TrialRedemption
+from billing.models import Alert, Effect, Payment, Subscription, TrialRedemption
 from billing.stripe import gateway
+from simulator.hosted import checkout as hosted
 from tests import factories
-from tests.billing.shopping import buy, go_to_the_till, pay
+from tests.billing.shopping import (
+    DECLINED_LATER,
+    VISA,
+    buy,
+    change_card,
+    go_to_the_till,
+    let_pass,
+    pay,
+)
+
+MASTERCARD = "5555555555554444"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,17 +143,55 @@ def test_syncing_again_redeems_nothing_twice(shop, alice):
     assert TrialRedemption.objects.count() == before
 
 
-def test_staff_hear_of_a_card_that_tries_twice(shop, alice, charlie, settings, tmp_path):
-    source = (settings.BILLING_CATALOG_DIR / "hybrid.toml").read_text()
-    assert "trial_identity" not in source
-    strict = tmp_path / "strict.toml"
-    strict.write_text('trial_identity = ["account", "email", "card"]\n' + source)
-    settings.BILLING_CATALOG = str(strict)
+def test_a_second_trial_with_the_same_card_is_ended_and_paid(shop, alice, charlie):
     had_a_trial(shop, alice)
 
     had_a_trial(shop, charlie)
 
-    assert Alert.objects.get(kind="second_trial").account == charlie.personal_account
+    assert Subscription.objects.get(account=alice.personal_account).status == "trialing"
+    theirs = charlie.personal_account
+    assert Subscription.objects.get(account=theirs).status == "active"
+    assert Payment.objects.get(account=theirs, amount_paid__gt=0).amount_paid == 2900
+    assert Alert.objects.get(kind="second_trial").account == theirs
+
+
+def test_a_card_that_comes_into_a_running_trial_takes_nothing_away(shop, alice, charlie):
+    had_a_trial(shop, alice)
+    theirs = charlie.personal_account
+    intent = go_to_the_till(theirs, charlie, "hybrid_pro_month")
+    pay(shop, intent, MASTERCARD)
+    checkout.complete(account=theirs, session_id=intent.stripe_session_id)
+
+    change_card(shop, theirs, VISA)
+    subscriptions.sync(account=theirs, reason="test")
+
+    assert Subscription.objects.get(account=theirs).status == "trialing"
+
+
+def test_a_trial_that_staff_give_to_a_known_card_stays(shop, alice, charlie):
+    had_a_trial(shop, alice)
+    bought = had_a_trial(shop, charlie)
+    assert bought.status == "active"
+
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"trial_end": int(bought.started_at.timestamp()) + 5 * 86_400, "proration_behavior": "none"},
+        idempotency_key="staff",
+    )
+    subscriptions.sync(account=charlie.personal_account, reason="test")
+
+    assert Subscription.objects.get(account=charlie.personal_account).status == "trialing"
+
+
+def test_a_business_that_does_not_count_cards_lets_a_family_share_one(
+    shop, alice, charlie, settings, tmp_path
+):
+    settings.BILLING_CATALOG = other_words(settings, tmp_path, top='trial_identity = ["account", "email"]\n')
+    had_a_trial(shop, alice)
+
+    had_a_trial(shop, charlie)
+
+    assert Subscription.objects.get(account=charlie.personal_account).status == "trialing"
 
 
 def test_a_card_of_a_paying_customer_is_not_held_against_anybody(shop, account, alice, charlie):
@@ -145,3 +200,160 @@ def test_a_card_of_a_paying_customer_is_not_held_against_anybody(shop, account, 
     had_a_trial(shop, charlie)
 
     assert not Alert.objects.filter(kind="second_trial").exists()
+
+
+@pytest.fixture
+def without_card(shop, settings, tmp_path):
+    """The same price list, with a trial of Pro that asks for no card."""
+    settings.BILLING_CATALOG = other_words(settings, tmp_path, pro="trial_without_card = true\n")
+    return shop
+
+
+def begin_without_card(shop, person) -> Subscription:
+    mine = person.personal_account
+    intent = go_to_the_till(mine, person, "hybrid_pro_month")
+    assert (
+        hosted.pay(shop, intent.stripe_session_id, card=None, email=person.email, name="A Buyer").status
+        == "paid"
+    )
+    assert checkout.complete(account=mine, session_id=intent.stripe_session_id) == "active"
+    return Subscription.objects.live().get(account=mine)
+
+
+def test_a_trial_without_a_card_says_so_begins_and_is_paused_at_its_end(without_card, as_alice, alice):
+    mine = alice.personal_account
+    choose_account(as_alice, mine)
+    assert "no card needed" in as_alice.get("/pricing/").content.decode()
+    bought = begin_without_card(without_card, alice)
+    page = as_alice.get("/billing/").content.decode()
+    assert "Add a card until then to go on" in page and "Add a card" in page
+
+    let_pass(mine, bought.trial_end - timedelta(days=2))
+    subscriptions.sync(account=mine, reason="test")
+    [letter] = Notification.objects.filter(account=mine, kind="trial_ending")
+    assert "Add a card to keep Pro" in letter.text
+    let_pass(mine, bought.trial_end + timedelta(hours=2))
+    subscriptions.sync(account=mine, reason="test")
+
+    assert Subscription.objects.get(account=mine).status == "paused"
+    assert entitlements.of(mine, now=clock.now(mine)).plan.key == "free"
+    assert not Payment.objects.filter(account=mine, amount_due__gt=0).exists()
+    page = as_alice.get("/billing/").content.decode()
+    assert "Your trial is over and the plan is paused." in page
+    assert "Start Pro" not in page
+
+    # Pressed all the same, from an old page.
+    assert "There is no card yet. Add one" in as_alice.post("/billing/start/", follow=True).content.decode()
+
+
+def test_who_adds_a_card_after_the_trial_starts_the_plan_with_one_button(without_card, as_alice, alice):
+    mine = alice.personal_account
+    choose_account(as_alice, mine)
+    bought = begin_without_card(without_card, alice)
+    let_pass(mine, bought.trial_end + timedelta(days=3))
+    change_card(without_card, mine, VISA)
+    as_alice.get("/billing/returned/")
+    assert "Start Pro for $29.00 a month" in as_alice.get("/billing/").content.decode()
+
+    page = as_alice.post("/billing/start/", follow=True).content.decode()
+
+    assert "Your plan has started." in page
+    assert Subscription.objects.get(account=mine).status == "active"
+    assert (
+        "no plan that waits to be started" in as_alice.post("/billing/start/", follow=True).content.decode()
+    )
+    let_pass(mine, clock.now(mine) + timedelta(hours=2))
+    subscriptions.sync(account=mine, reason="test")
+    assert Payment.objects.get(account=mine, amount_paid__gt=0).amount_paid == 2900
+
+
+def test_who_adds_a_card_before_the_end_is_charged_at_the_end(without_card, alice):
+    mine = alice.personal_account
+    bought = begin_without_card(without_card, alice)
+    change_card(without_card, mine, VISA)
+
+    let_pass(mine, bought.trial_end + timedelta(hours=2))
+    subscriptions.sync(account=mine, reason="test")
+
+    assert Subscription.objects.get(account=mine).status == "active"
+    assert Payment.objects.get(account=mine, amount_paid__gt=0).amount_paid == 2900
+
+
+def test_a_trial_that_cannot_be_charged_has_no_grace(shop, alice):
+    mine = alice.personal_account
+    bought = had_a_trial(shop, alice)
+    assert catalog.current().plan("pro").grace_days == 7
+    change_card(shop, mine, DECLINED_LATER)
+
+    let_pass(mine, bought.trial_end + timedelta(hours=2))
+    subscriptions.sync(account=mine, reason="test")
+
+    assert entitlements.of(mine, now=clock.now(mine)).plan.key == "free"
+
+
+def more_days(client, subscription, *, days="7", reason="was on holiday", nonce=None):
+    return client.post(
+        reverse("admin:billing_subscription_put_off", args=[subscription.pk]),
+        {"days": days, "reason": reason, "nonce": str(nonce or uuid.uuid4())},
+        follow=True,
+    )
+
+
+def test_staff_put_the_end_off_once_a_press_and_say_why(shop, alice, as_dana, dana):
+    bought, nonce = had_a_trial(shop, alice), uuid.uuid4()
+    page = as_dana.get(reverse("admin:billing_subscription_change", args=[bought.pk]))
+    assert "Longer trial…" in page.content.decode()
+
+    for _ in range(2):
+        more_days(as_dana, bought, nonce=nonce)
+
+    after = Subscription.objects.get(pk=bought.pk)
+    assert after.trial_end == bought.trial_end + timedelta(days=7)
+    assert after.status == "trialing"
+    kept = Effect.objects.get(kind="trial_put_off").detail
+    assert (kept["reason"], kept["by"]) == ("was on holiday", str(dana))
+    assert LogEntry.objects.filter(
+        object_id=str(bought.pk), change_message__contains="was on holiday"
+    ).exists()
+
+
+@pytest.mark.parametrize(("days", "reason"), [("0", "x"), ("366", "x"), ("", "x"), ("seven", "x"), ("7", "")])
+def test_without_a_number_of_days_or_a_reason_nothing_is_put_off(shop, alice, as_dana, days, reason):
+    bought = had_a_trial(shop, alice)
+
+    assert more_days(as_dana, bought, days=days, reason=reason).status_code == 422
+
+    assert Subscription.objects.get(pk=bought.pk).trial_end == bought.trial_end
+
+
+def test_only_staff_who_may_change_subscriptions_put_an_end_off(shop, alice, as_charlie):
+    bought = had_a_trial(shop, alice)
+    watcher = factories.person(email="watch@example.com", is_staff=True)
+    onlooker = Client()
+    onlooker.force_login(watcher, backend="django.contrib.auth.backends.ModelBackend")
+
+    assert more_days(onlooker, bought).status_code == 403
+    more_days(as_charlie, bought)
+
+    assert Subscription.objects.get(pk=bought.pk).trial_end == bought.trial_end
+
+
+def test_a_plan_that_is_paid_has_no_trial_to_put_off(shop, alice, as_dana):
+    bought = buy(shop, alice.personal_account, alice, "hybrid_payg_tokens")
+
+    assert "It is not on a trial" in more_days(as_dana, bought).content.decode()
+
+    assert not Effect.objects.filter(kind="trial_put_off").exists()
+
+
+def choose_account(client, account) -> None:
+    client.post(reverse("accounts:switch"), {"account": str(account.pk)})
+
+
+def other_words(settings, tmp_path, *, top="", pro="") -> str:
+    """The default price list with more said at its top, or of Pro."""
+    source = (settings.BILLING_CATALOG_DIR / "hybrid.toml").read_text()
+    assert "trial_identity" not in source and "[plans.pro]\n" in source
+    changed = tmp_path / "changed.toml"
+    changed.write_text(top + source.replace("[plans.pro]\n", f"[plans.pro]\n{pro}"))
+    return str(changed)
