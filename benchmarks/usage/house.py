@@ -20,9 +20,10 @@ PLENTY = 10**12
 
 @contextmanager
 def database(*, flush_ms: int = 0) -> Iterator[str]:
-    """The address of a server of its own, or of DATABASE_URL's, whose database is then written to."""
+    """The address of a server of its own, or of DATABASE_URL (with REDIS_URL), whose database is then written to."""
     given = os.environ.get("DATABASE_URL")
     if given:
+        os.environ["HOUSE_REDIS_URL"] = os.environ["REDIS_URL"]
         _settings(given)
         yield given
         return
@@ -30,6 +31,8 @@ def database(*, flush_ms: int = 0) -> Iterator[str]:
         print(f"{found.described}{f', each flush {flush_ms} ms longer' if flush_ms else ''}")
         _psql(found.database_url.rpartition("/")[0] + "/postgres", "CREATE DATABASE tallyhouse")
         _settings(found.database_url)
+        # For the web server only, which counts the calls of a key there.
+        os.environ["HOUSE_REDIS_URL"] = found.redis_url
         yield found.database_url
 
 

@@ -23,7 +23,7 @@ def measure(url: str, options: argparse.Namespace) -> None:
         "SECRET_KEY": "only-for-the-benchmark-" + "k" * 40,
         "STRIPE_SECRET_KEY": "sk_test_" + "0" * 24,
         "STRIPE_WEBHOOK_SECRETS": "whsec_" + "b" * 32,
-        "REDIS_URL": "redis://127.0.0.1:1",
+        "REDIS_URL": os.environ["HOUSE_REDIS_URL"],
     }
     kept = dict(os.environ)
     os.environ.update(surroundings)
