@@ -1,0 +1,292 @@
+"""What happens when a payment does not come: each state has its page, its date, its letter and its way out."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import Notification
+from billing import clock, entitlements
+from billing.access import Level
+from billing.lifecycle import subscriptions
+from billing.models import Customer, Payment, Subscription
+from billing.stripe import gateway
+from tests.accounts.conftest import acting_for
+from tests.billing import purchases
+from tests.billing.shopping import VISA, buy, change_card, let_pass
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PRICE = "hybrid_team_month"
+HOURS = timedelta(hours=2)  # a renewal is invoiced at once and charged an hour later
+ASKS_THE_BANK = "pm_card_authenticationRequired"
+DECLINES = "pm_card_chargeCustomerFail"
+
+
+@pytest.fixture
+def as_alice(account, alice):
+    """Her browser, at the organization's pages."""
+    return acting_for(account, alice)
+
+
+@pytest.fixture
+def as_bob(account, bob):
+    return acting_for(account, bob)
+
+
+def text(response) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def notice(client) -> str:
+    """The banner of a page, with its links."""
+    found = re.search(r"<aside class=\"note wide.*?</aside>", client.get("/usage/").content.decode(), re.S)
+    return re.sub(r"\s+", " ", found[0]) if found else ""
+
+
+def sync(account) -> Subscription:
+    assert subscriptions.sync(account=account, reason="test")
+    return Subscription.objects.get(account=account)
+
+
+def level(account) -> Level:
+    return entitlements.of(account, now=clock.now(account)).level
+
+
+def paying(shop, account, alice) -> Subscription:
+    """On Team, its trial long over and paid once."""
+    bought = buy(shop, account, alice, PRICE, 2)
+    let_pass(account, bought.trial_end + HOURS)
+    return sync(account)
+
+
+def fail(shop, account) -> Subscription:
+    """The next renewal is refused."""
+    pays_from_now_on_with(account, DECLINES)
+    let_pass(account, Subscription.objects.get(account=account).current_period_end + HOURS)
+    return sync(account)
+
+
+def pays_from_now_on_with(account, card) -> None:
+    """As in Stripe's portal."""
+    client, customer = purchases.at_stripe(), Customer.objects.get(account=account).stripe_customer_id
+    method = client.v1.payment_methods.attach(card, {"customer": customer})
+    for bought in Subscription.objects.live().filter(account=account):
+        client.v1.subscriptions.update(bought.stripe_subscription_id, {"default_payment_method": method.id})
+
+
+def pay_the_open_invoice(shop, account) -> None:
+    change_card(shop, account, VISA)
+    [owed] = Payment.objects.filter(account=account, status="open")
+    gateway.post(f"/v1/invoices/{owed.stripe_invoice_id}/pay", idempotency_key=f"pay:{owed.pk}")
+
+
+def test_in_grace_the_page_names_the_sum_the_next_try_and_the_day_access_ends(
+    shop, account, alice, as_alice, as_bob
+):
+    paying(shop, account, alice)
+    failed = fail(shop, account)
+
+    said = notice(as_alice)
+    until = failed.first_failed_at + timedelta(days=7)
+    assert f"We will try again on {failed.next_payment_attempt_at:%-d %B}." in said
+    assert f"{until:%-d %B, %H:%M} UTC" in said
+    assert f'href="{failed.open_invoice_url}">Pay $38.00 now' in said
+    assert "Update card" in said
+    assert level(account) == Level.GRACE
+    for_bob = notice(as_bob)
+    assert "Ask Alice" in for_bob and failed.open_invoice_url not in for_bob and "$38" not in for_bob
+
+
+def test_every_day_of_grace_is_had_and_not_an_hour_more(shop, account, alice, as_alice):
+    paying(shop, account, alice)
+    failed = fail(shop, account)
+    ends = failed.first_failed_at + timedelta(days=7)
+
+    Customer.objects.filter(account=account).update(clock_now=ends - timedelta(seconds=1))
+    assert level(account) == Level.GRACE
+    Customer.objects.filter(account=account).update(clock_now=ends)
+    assert level(account) == Level.FREE
+
+    said = notice(as_alice)
+    assert "Your plan is off because a payment is missing." in said
+    assert "Pay the open invoice: $38.00" in said and failed.open_invoice_url in said
+
+
+def test_each_try_that_fails_again_gives_no_more_grace_and_paying_ends_it_all(shop, account, alice, as_alice):
+    paying(shop, account, alice)
+    first = fail(shop, account).first_failed_at
+    let_pass(account, first + timedelta(days=4))
+    assert sync(account).first_failed_at == first
+
+    pay_the_open_invoice(shop, account)
+    after = sync(account)
+
+    assert (after.status, after.first_failed_at, after.open_invoice_url) == ("active", None, "")
+    assert level(account) == Level.FULL
+    assert "payment" not in notice(as_alice)
+    # A later failure has grace of its own.
+    again = fail(shop, account)
+    assert again.first_failed_at > first + timedelta(days=20)
+    assert level(account) == Level.GRACE
+
+
+def test_a_new_card_pays_at_the_next_try_without_anything_else(shop, account, alice, as_alice):
+    paying(shop, account, alice)
+    failed = fail(shop, account)
+    change_card(shop, account, VISA)
+
+    let_pass(account, failed.next_payment_attempt_at + HOURS)
+
+    assert sync(account).status == "active"
+    assert level(account) == Level.FULL
+
+
+def test_a_bank_that_asks_its_customer_is_answered_on_the_page_of_the_invoice(shop, account, alice, as_alice):
+    paying(shop, account, alice)
+    pays_from_now_on_with(account, ASKS_THE_BANK)
+
+    let_pass(account, Subscription.objects.get(account=account).current_period_end + HOURS)
+    failed = sync(account)
+
+    said = notice(as_alice)
+    assert "If your bank wants you to confirm it, that is done there too." in said
+    assert failed.open_invoice_url in said
+    kinds = Notification.objects.filter(account=account).values_list("kind", flat=True)
+    assert "action_required" in kinds and "payment_failed" not in kinds
+
+
+@pytest.mark.parametrize(("rule", "status"), [("unpaid", "unpaid"), ("past_due", "past_due")])
+def test_after_the_last_try_a_plan_that_is_kept_waits_for_its_payment(
+    shop, account, alice, as_alice, monkeypatch, rule, status
+):
+    paying(shop, account, alice)
+    monkeypatch.setattr(shop, "after_last_retry", rule)
+    failed = fail(shop, account)
+    let_pass(account, failed.first_failed_at + timedelta(days=25))
+
+    assert sync(account).status == status
+    said = notice(as_alice)
+    assert "Your plan is off because a payment is missing." in said
+    assert "try your card again" not in said
+    assert failed.open_invoice_url in said
+    page = text(as_alice.get("/billing/"))
+    assert "off: payment missing" in page and "End the plan now" in page
+    assert level(account) == Level.FREE
+
+    # Nothing new can be bought beside it; it is ended first, or paid.
+    answer = as_alice.post(reverse("billing:upgrade"), {"price": PRICE, "quantity": "2"}, follow=True)
+    assert Subscription.objects.filter(account=account).count() == 1
+    assert answer.status_code in (200, 422)
+    pay_the_open_invoice(shop, account)
+    assert sync(account).status == "active"
+    assert level(account) == Level.FULL
+
+
+def test_after_the_last_try_a_plan_that_is_given_up_leaves_its_debt_and_a_new_choice(
+    shop, account, alice, as_alice, monkeypatch
+):
+    paying(shop, account, alice)
+    monkeypatch.setattr(shop, "after_last_retry", "cancel")
+    failed = fail(shop, account)
+    let_pass(account, failed.first_failed_at + timedelta(days=25))
+
+    assert sync(account).status == "canceled"
+    page = text(as_alice.get("/billing/"))
+    assert "because a payment was missing. Paying the open invoice settles the debt" in page
+    assert "Choose a plan" in page
+    assert notice(as_alice) == ""
+
+
+def test_a_first_payment_that_was_not_finished_leads_back_to_it_and_starts_when_paid(
+    shop, account, alice, as_alice, as_bob
+):
+    begun = purchases.buy(account, "hybrid_pro_month", card=ASKS_THE_BANK)
+    bought = sync(account)
+    assert (begun.status, bought.status) == ("incomplete", "incomplete")
+
+    said = notice(as_alice)
+    assert "Your first payment is not finished." in said
+    assert f'href="{bought.open_invoice_url}">Finish payment of $29.00' in said
+    assert bought.open_invoice_url not in notice(as_bob)
+    assert level(account) == Level.FREE
+
+    pay_the_open_invoice(shop, account)
+    assert sync(account).status == "active"
+    assert level(account) == Level.FULL
+    assert "not finished" not in notice(as_alice)
+
+
+def test_a_first_payment_that_is_never_finished_is_dropped_after_a_day_and_another_may_be_made(
+    shop, account, alice, as_alice
+):
+    purchases.buy(account, "hybrid_pro_month", card=ASKS_THE_BANK)
+    sync(account)
+
+    let_pass(account, clock.now(account) + timedelta(hours=24))
+
+    assert sync(account).status == "incomplete_expired"
+    assert notice(as_alice) == ""
+    assert "Choose a plan" in text(as_alice.get("/billing/"))
+    assert not Payment.objects.filter(account=account, amount_paid__gt=0).exists()
+    buy(shop, account, alice, "hybrid_payg_tokens")
+
+
+def test_an_invoice_that_is_overdue_has_grace_from_its_due_date_and_no_card_to_update(
+    shop, account, alice, as_alice, as_bob
+):
+    bought = paying(shop, account, alice)
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"collection_method": "send_invoice", "days_until_due": 14},
+        idempotency_key="by-invoice",
+    )
+    let_pass(account, bought.current_period_end + HOURS)
+    sent = sync(account)
+    assert (sent.status, level(account), notice(as_alice)) == ("active", Level.FULL, "")
+    assert Notification.objects.filter(account=account, kind="invoice_sent").count() == 1
+
+    let_pass(account, sent.open_invoice_due_at + HOURS)
+    overdue = sync(account)
+    assert overdue.status == "past_due"
+    until = sent.open_invoice_due_at + timedelta(days=7)
+    said = notice(as_alice)
+    assert "Your invoice has not been paid." in said
+    assert f"{until:%-d %B, %H:%M} UTC" in said
+    assert overdue.open_invoice_url in said and "$38.00" in said
+    assert "Update card" not in said and "try again" not in said and "bank wants" not in said
+    assert "The invoice has not been paid." in notice(as_bob)
+    assert level(account) == Level.GRACE
+
+    let_pass(account, until + HOURS)
+    sync(account)
+    assert level(account) == Level.FREE
+    assert "Your plan is off because a payment is missing." in notice(as_alice)
+    assert "Update card" not in notice(as_alice)
+    [owed] = Payment.objects.filter(account=account, status="open")
+    gateway.post(
+        f"/v1/invoices/{owed.stripe_invoice_id}/pay", {"paid_out_of_band": True}, idempotency_key="transfer"
+    )
+    sync(account)
+    assert level(account) == Level.FULL
+
+
+def test_the_links_of_a_debt_are_nobody_elses(shop, account, alice, as_charlie):
+    paying(shop, account, alice)
+    failed = fail(shop, account)
+
+    for path in ("/billing/", "/usage/", "/notifications/"):
+        assert failed.open_invoice_url not in as_charlie.get(path).content.decode()
+    assert notice(as_charlie) == ""
+
+
+def test_the_letter_of_a_refused_card_says_what_the_page_says(shop, account, alice):
+    paying(shop, account, alice)
+    failed = fail(shop, account)
+
+    [letter] = Notification.objects.filter(account=account, kind="payment_failed")
+    until = failed.first_failed_at + timedelta(days=7)
+    assert f"{until:%-d %B %Y, %H:%M} UTC" in letter.text
+    assert f"{failed.next_payment_attempt_at:%-d %B %Y}" in letter.text
+    assert failed.open_invoice_url in letter.text
