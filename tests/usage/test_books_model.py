@@ -21,6 +21,7 @@ from usage.models import MeterEvent, UsageRecord
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 FEATURES = ["pages", "calls", "minutes", "prints", "drafts"]
+START = datetime(2024, 1, 1, tzinfo=UTC)
 PLANS = ["pages", "both", "talk", "press"]
 
 
@@ -168,13 +169,11 @@ _SETTINGS = settings(
 
 
 @given(
-    anchor=st.datetimes(datetime(2024, 1, 1), datetime(2034, 12, 31)),
+    anchor=st.integers(0, 4017 * 86_400).map(lambda seconds: START + timedelta(seconds=seconds)),
     ahead=st.timedeltas(timedelta(0), timedelta(days=731)),
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_months_are_the_same_in_the_database_and_in_the_house(anchor: datetime, ahead: timedelta) -> None:
-    anchor = anchor.replace(tzinfo=UTC)
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT starts_at, ends_at FROM usage_month(%s, %s)", [anchor, anchor + ahead])
         found = periods.Period(*cursor.fetchone())
