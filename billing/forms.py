@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from babel import Locale
 from django import forms
 
 from accounts.forms import OneLineField
+from billing.deals import tax
 from billing.models import Departure
 
 
@@ -70,6 +73,53 @@ class AcceptForm(forms.Form):
     )
 
 
+class DetailsForm(forms.Form):
+    name = OneLineField(
+        label="Name or company",
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    line1 = OneLineField(
+        label="Street and number",
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "address-line1"}),
+    )
+    line2 = OneLineField(
+        label="More of the address",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "address-line2"}),
+    )
+    postal_code = OneLineField(
+        label="Postal code",
+        required=False,
+        max_length=20,
+        widget=forms.TextInput(attrs={"autocomplete": "postal-code"}),
+    )
+    city = OneLineField(
+        label="City",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
+    )
+    state = OneLineField(
+        label="State or province",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "address-level1"}),
+    )
+    country = forms.ChoiceField(label="Country", widget=forms.Select(attrs={"autocomplete": "country"}))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["country"].choices = [("", "Choose one"), *_countries()]  # type: ignore[attr-defined]
+
+
+class TaxIdForm(forms.Form):
+    kind = forms.ChoiceField(label="Kind", choices=[(key, label) for key, (label, _) in tax.KINDS.items()])
+    value = OneLineField(label="Number", max_length=40, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+
 class WithdrawForm(forms.Form):
     name = OneLineField(
         label="Your name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
@@ -94,3 +144,13 @@ class WithdrawForm(forms.Form):
 
     def is_machine(self) -> bool:
         return bool(self.cleaned_data.get("website"))
+
+
+def _countries() -> list[tuple[str, str]]:
+    """Codes and names of the world's countries, by name (CLDR; the codes that are no country's are left out)."""
+    named = Locale("en").territories.items()
+    no_country = {"EU", "EZ", "UN", "ZZ", "XA", "XB", "QO"}
+    known = [
+        (code, name) for code, name in named if re.fullmatch("[A-Z]{2}", code) and code not in no_country
+    ]
+    return sorted(known, key=lambda country: country[1])

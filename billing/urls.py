@@ -15,6 +15,7 @@ from billing.views import (
     pricing,
     seats,
     settings,
+    tax,
     trial,
     upgrade,
 )
@@ -26,6 +27,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("contact/", contact.contact, name="contact"),
     path("contact/done/", contact.contacted, name="contacted"),
     path("code/<slug:code>/", codes.bring, name="bring_code"),
+    path("billing/details/", tax.details, name="details"),
+    path("billing/details/tax-id/", tax.add_tax_id, name="add_tax_id"),
+    path("billing/details/tax-id/remove/", tax.remove_tax_id, name="remove_tax_id"),
     path("billing/code/", codes.use, name="use_code"),
     path("offer/<str:token>/", offers.offer, name="offer"),
     path("billing/", settings.overview, name="settings"),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The metadata by which we find our own objects at Stripe; never an e-mail address, which anyone may type.
 ACCOUNT_KEY = "tallyhouse_account"
+# The name the customer wants on invoices, where it is not the account's.
+INVOICE_NAME_KEY = "tallyhouse_invoice_name"
 # Lists are complete at once and search is not (up to a minute late), so the newest customers are looked
 # through too.
 NEWEST = 100
@@ -49,12 +51,17 @@ def ensure(*, account: Account, held: Held) -> Customer:
 
 
 def introduce(account: Account) -> None:
-    """Tell Stripe the account's present name and address. Absolute values, so saying it twice is harmless."""
+    """Tell Stripe the account's present name and address. Absolute values, so saying it twice is harmless.
+
+    A name that was written for the invoices stays.
+    """
     customer = row(account)
     assert customer.stripe_customer_id
+    path = f"/v1/customers/{customer.stripe_customer_id}"
+    written = (gateway.get(path).get("metadata") or {}).get(INVOICE_NAME_KEY)
     gateway.post(
-        f"/v1/customers/{customer.stripe_customer_id}",
-        {"name": account.name, "email": account.email},
+        path,
+        {"name": written or account.name, "email": account.email},
         # Not derived from the values: A, B and A again within a day must be three updates, not two and a
         # replay.
         idempotency_key=f"introduce:{customer.stripe_customer_id}:{uuid.uuid4().hex}",

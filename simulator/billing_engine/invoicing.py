@@ -51,7 +51,10 @@ def draft(
         customer_phone=customer["phone"],
         customer_shipping=customer["shipping"],
         customer_tax_exempt=customer["tax_exempt"],
-        customer_tax_ids=[],
+        customer_tax_ids=[
+            {"type": one["type"], "value": one["value"]}
+            for one in sim.store.find("tax_id", "customer", customer["id"])
+        ],
         default_tax_rates=list(source.get("default_tax_rates") or []),
         description=source.get("description"),
         discounts=list(source.get("discounts") or []),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from simulator.core import Simulator
 
 noun("customer", "cus_", found_by=("email", "test_clock"))
-noun("tax_id", "txi_")
 
 _TEXTS = ("business_name", "description", "email", "individual_name", "name", "phone", "tax_exempt")
 
@@ -160,9 +159,8 @@ def retrieve_payment_method(sim: "Simulator", request: Request, name: str, metho
 
 
 @route("GET", "/v1/customers/{id}/sources")
-@route("GET", "/v1/customers/{id}/tax_ids")
 def nothing(sim: "Simulator", request: Request, name: str) -> Obj:
-    """Lists that are always empty here: legacy sources, tax ids."""
+    """GET /v1/customers/{id}/sources: a legacy list, always empty here."""
     need(sim, name)
     return empty_list(request.path)
 
@@ -180,11 +178,6 @@ def _grow_subscriptions(sim: "Simulator", customer: Obj) -> Any:
 @view.grows("customer", "sources")
 def _grow_sources(sim: "Simulator", customer: Obj) -> Any:
     return empty_list(f"/v1/customers/{customer['id']}/sources")
-
-
-@view.grows("customer", "tax_ids")
-def _grow_tax_ids(sim: "Simulator", customer: Obj) -> Any:
-    return empty_list(f"/v1/customers/{customer['id']}/tax_ids")
 
 
 @view.grows("customer", "tax")
