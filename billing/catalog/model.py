@@ -214,10 +214,10 @@ class Catalog:
     # First 12 hex digits over the content; comments and layout do not count.
     fingerprint: str
     packs: tuple[Pack, ...] = ()
-
-    def plan(self, key: str) -> Plan:
     # Whether the payment page asks for a promotion code.
     promotion_codes: bool = True
+
+    def plan(self, key: str) -> Plan:
         """Raises UnknownPlan."""
         try:
             return self.plans[key]
