@@ -156,6 +156,58 @@ def test_two_tabs_of_our_own_leave_one_open_checkout(visitor: BrowserContext, li
     expect(first.get_by_text("This checkout has expired")).to_be_visible()
 
 
+def test_pay_as_you_go_counts_bills_and_then_costs_less_as_pro(page: Page, live_site: LiveSite, settings):
+    settings.STRIPE_TEST_CLOCKS = True
+    account = steps.come_in(page, "meter@example.com")
+    page.goto("/pricing/")
+    expect(page.locator("#plan-payg")).to_contain_text("$0.50")
+    expect(page.locator("#plan-enterprise")).to_contain_text("Free for 30 days to begin with.")
+    # Nothing to transform on Free, and no keys.
+    assert steps.use(page, "tokens", 1, "none").status == 403
+    assert page.request.get("/account/keys/").status == 403
+
+    steps.choose(page, "Pay as you go")
+    steps.pay(page)
+    steps.is_theirs(page, "Pay as you go")
+    key = steps.make_key(page, "transformer")
+    sent = {"feature": "tokens", "units": 59, "idempotency_key": "a book"}
+    assert steps.with_key(page, key, "/api/v1/usage", sent).status == 200
+    again = steps.with_key(page, key, "/api/v1/usage", sent).json()
+    assert (again["replayed"], again["used"]) == (True, 59)
+    page.goto("/usage/")
+    expect(page.locator("main")).to_contain_text("$29.50")
+    # More was spent than Pro costs, and the page says so.
+    expect(page.locator("body")).to_contain_text("Pro is $29")
+
+    # Up to Pro, now: what was used until then is billed, and what comes after is not.
+    steps.switch_to(page, "hybrid_pro_month")
+    assert has_plan("meter@example.com", "pro")
+    steps.eventually(
+        lambda: sum(Payment.objects.filter(account=account).values_list("amount_paid", flat=True)) >= 2950,
+        seconds=30,
+    )
+    assert steps.use(page, "tokens", 10_000, "no end").status == 200
+
+
+def test_a_team_of_two_buys_seats_and_invites(page: Page, live_site: LiveSite):
+    steps.come_in(page, "boss@example.com")
+    account = steps.open_organization(page, "Two of us")
+    steps.choose(page, "Team", seats=2)
+    expect(page.get_by_text("14 days free")).to_be_visible()
+    steps.pay(page)
+    steps.is_theirs(page, "Team")
+    bought = Subscription.objects.live().get(account=account)
+    assert (bought.quantity, bought.next_charge_amount) == (2, 3800)
+
+    page.goto("/account/members/")
+    for email in ("second@example.com", "third@example.com"):
+        page.get_by_label("E-mail").fill(email)
+        page.get_by_role("button", name="Send invitation").click()
+    # The second seat is held by the open invitation; the third person has none.
+    expect(page.get_by_role("row", name=re.compile("second@example.com"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("third@example.com"))).to_have_count(0)
+
+
 def open_another_checkout(live_site: LiveSite, email: str) -> str:
     """A second session for the same customer, as a race at Stripe could leave one."""
     from billing.stripe import gateway

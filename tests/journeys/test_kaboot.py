@@ -1,12 +1,15 @@
 """Kaboot: AI generations at $5 a month or $50 a year, 250 each month, one day of payment grace."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.models import Account
+from billing import clock, entitlements, grants
 from billing.models import Payment, Subscription
+from tests.billing import shopping
 from tests.journeys import steps
 from tests.stack.site import LiveSite
 
@@ -51,8 +54,8 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
     assert Payment.objects.filter(account=account, status="paid").count() == 1
 
     # Twelve months have passed: renewed, and paid once more.
-    for _ in range(11):
-        steps.jump(page, "A month")
+    let_pass_most_of_the_year(account)
+    steps.jump(page, "A week")
     steps.eventually(lambda: Payment.objects.filter(account=account, status="paid").count() == 2)
     page.goto("/billing/")
     expect(page.locator("main")).to_contain_text("$50.00")
@@ -60,10 +63,7 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
 
     # The next renewal is declined: one day of grace, said plainly on every page.
     steps.change_card(page, steps.FAILS_LATER_CARD)
-    for _ in range(11):
-        steps.jump(page, "A month")
-    for _ in range(3):
-        steps.jump(page, "A week")
+    let_pass_most_of_the_year(account)
     for _ in range(12):
         if page.get_by_text("Your last payment did not go through.").count():
             break
@@ -90,3 +90,62 @@ def test_a_year_with_kaboot_from_sign_up_to_a_failed_renewal_and_back(page: Page
     page.goto("/billing/")
     expect(page.locator("main")).to_contain_text("Active")
     assert steps.use(page, "ai_generations", 1, "back").status == 200
+
+
+def test_who_does_not_like_it_has_everything_back_within_seven_days_and_once(page: Page, live_site: LiveSite):
+    account = steps.come_in(page, "ann@example.com")
+    page.goto("/pricing/")
+    expect(page.locator("#plan-pro")).to_contain_text("All of it back within 7 days of the first payment.")
+    # $5 × 12 is $60, and $50 saves $10.
+    page.get_by_role("radio", name=re.compile("Yearly")).check()
+    expect(page.locator("#plan-pro")).to_contain_text("Saves $10 a year (17%)")
+    steps.choose(page, "Pro", interval="Monthly")
+    steps.pay(page)
+    steps.is_theirs(page, "Pro")
+    assert steps.use(page, "ai_generations", 3, "tried").status == 200
+
+    page.goto("/billing/")
+    page.get_by_role("link", name="Cancel plan").click()
+    page.get_by_role("link", name="Take the money back").click()
+    page.get_by_role("button", name="Give me $5.00 back and end Pro").click()
+    steps.eventually(lambda: Payment.objects.get(account=account).amount_refunded == 500)
+    page.goto("/billing/")
+    expect(page.locator("main")).to_contain_text("$5.00 refunded")
+    assert steps.use(page, "ai_generations", 1, "after").status == 403
+
+    # Bought again: there is no second time.
+    steps.choose(page, "Pro", interval="Monthly")
+    steps.pay(page)
+    steps.is_theirs(page, "Pro")
+    page.goto("/billing/money-back/")
+    expect(page.get_by_role("heading", name="There is no payment to take back")).to_be_visible()
+
+
+def test_who_was_here_before_there_were_prices_generates_without_end(page: Page, live_site: LiveSite):
+    account = steps.come_in(page, "old@example.com")
+    page.goto("/pricing/")
+    expect(page.get_by_text("Grandfathered")).to_have_count(0)
+    grants.give(
+        account=account,
+        plan_key="grandfathered",
+        kind="grandfathered",
+        reason="with us from the start",
+        now=clock.now(account),
+    )
+
+    assert steps.use(page, "ai_generations", 251, "more than Pro").status == 200
+    page.goto("/billing/")
+    expect(page.locator("main")).to_contain_text("Given to you")
+    page.goto("/pricing/")
+    expect(
+        page.get_by_text("You are on Grandfathered, which is not for sale. It stays yours")
+    ).to_be_visible()
+
+    assert entitlements.of(account, now=clock.now(account)).allowance("ai_generations").quantity is None
+
+
+def let_pass_most_of_the_year(account: Account) -> None:
+    """To two days before the renewal, in one step where the pages' clock takes eleven."""
+    bought = Subscription.objects.live().get(account=account)
+    assert bought.current_period_end is not None
+    shopping.let_pass(account, bought.current_period_end - timedelta(days=2))
