@@ -4,6 +4,7 @@ import importlib
 import sys
 
 SOAKS = {
+    "life": "years in the life of customers of all five businesses, held against a calculation of its own",
     "meters": "units on their way to Stripe's meters through drops, refusals, failures and kills",
     "usage": "one allowance used up by many processes at once while PostgreSQL's backends are killed",
 }
