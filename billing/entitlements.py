@@ -213,6 +213,8 @@ def _plans(
     else:
         assert subscription is not None
         keys = [subscription.plan_key, *(item.plan_key for item in subscription.items.all())]
+        # What is used is paid in the currency the plan is paid in.
+        known = catalog.current().in_currency(subscription.currency).plans
     # The catalog keeps retired plans (its check says so); a key it lost is flagged by sync and grants nothing here.
     return tuple(known[key] for key in dict.fromkeys(keys) if key in known) or (
         catalog.current().default_plan,

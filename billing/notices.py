@@ -149,7 +149,7 @@ def _owed(subscription: Subscription) -> str:
 def _paused(subscription: Subscription) -> Notice:
     """A trial that ended without a card. The button that makes somebody pay names the plan and its price."""
     plan = catalog.current().plans.get(subscription.plan_key)
-    price = catalog.current().find_price(subscription.price_lookup_key)
+    price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
     asks = f"{money.text(price.charge(subscription.quantity), price.currency)} a " if price else ""
     return Notice(
         "trial_paused",

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from accounts.models import Account, Member
+from billing import catalog as price_list
 from billing import money
 from billing.catalog import Catalog, Pack, Plan, Price
 from billing.catalog.sold import Interval
 from billing.entitlements import Entitlements
+from billing.models import Subscription
 
 # The feature that counts an account's people, where a price list limits them.
 MEMBERS = "members"
@@ -98,6 +100,12 @@ class Offer:
 def offers(catalog: Catalog, viewer: Viewer) -> list[Offer]:
     """A card for every plan for sale, in the catalog's order."""
     return [_offer(plan, catalog, viewer) for plan in catalog.for_sale()]
+
+
+def price_of(subscription: Subscription) -> Price | None:
+    """What a subscription pays, in its own currency; None where the price list does not know it."""
+    prices = price_list.current().in_currency(subscription.currency)
+    return prices.find_price(subscription.price_lookup_key)
 
 
 def groups(shown: list[Offer], viewer: Viewer) -> list[tuple[str, list[Offer]]]:

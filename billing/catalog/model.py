@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from billing.catalog.sold import Interval, Pack, Price
@@ -168,6 +168,10 @@ class Plan:
         candidates = [*self.base_prices, *(() if self.base_prices else self.metered_prices)]
         return next((price for price in candidates if price.interval == interval), None)
 
+    def in_currency(self, code: str) -> Plan:
+        """With its prices as somebody sees them who pays in `code`."""
+        return replace(self, prices=tuple(price.in_currency(code) for price in self.prices))
+
     def suits(self, kind: str) -> bool:
         """Whether an account of this kind ("personal" or "organization") may have the plan."""
         return self.audience == "any" or (self.audience == "organization") == (kind == "organization")
@@ -216,6 +220,19 @@ class Catalog:
     packs: tuple[Pack, ...] = ()
     # Whether the payment page asks for a promotion code.
     promotion_codes: bool = True
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """What can be paid in: the list's own currency first. Every price for sale is sold in each of them."""
+        others = {code for plan in self.for_sale() for price in plan.prices for code in price.currencies}
+        return (self.currency, *sorted(others))
+
+    def in_currency(self, code: str) -> Catalog:
+        """The price list as somebody sees it who pays in `code`."""
+        if code == self.currency or code not in self.currencies:
+            return self
+        plans = {key: plan.in_currency(code) for key, plan in self.plans.items()}
+        return replace(self, currency=code, plans=plans, default_plan=plans[self.default_plan.key])
 
     def plan(self, key: str) -> Plan:
         """Raises UnknownPlan."""

@@ -37,6 +37,7 @@ def price(table: Table, *, plan_key: str, currency: str) -> Price:
         unit_label=table.text("unit_label", ""),
         tiers=tiers,
         tiers_mode=mode,
+        currencies=_currencies(table),
     )
     table.finish()
     return found
@@ -73,6 +74,20 @@ def currency(table: Table, key: str, *, fallback: str | None) -> str:
 
 def _currency_of(table: Table, fallback: str) -> str:
     return currency(table, "currency", fallback=fallback)
+
+
+def _currencies(table: Table) -> dict[str, int]:
+    """`currencies = { eur = 2700 }`: what the price asks in others, in their minor units."""
+    if table.get("currencies") is None:
+        return {}
+    other = table.table("currencies")
+    found = {}
+    for code in list(other.values):
+        if not is_currency(code.upper()) or code != code.lower():
+            table.complain("currencies", f"knows codes of three small letters such as eur, got {shown(code)}")
+        found[code] = other.whole(code, low=1, high=LARGEST_AMOUNT, unit="cents")
+    other.finish()
+    return found
 
 
 def _lookup_key(table: Table) -> str:

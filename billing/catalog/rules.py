@@ -7,7 +7,7 @@ from itertools import combinations
 
 from billing.catalog.model import Allowance, Catalog, Feature, Plan
 from billing.catalog.sold import Price
-from billing.catalog.table import meant
+from billing.catalog.table import listed, meant
 
 WORDS = {
     "switch": ("a switch", "switches"),
@@ -121,6 +121,13 @@ def _prices(plan: Plan, catalog: Catalog, path: str) -> Iterator[str]:
         where = f"{path}.prices[{number}]"
         if price.currency != catalog.currency:
             yield f'{where}.currency: this price list is in "{catalog.currency}", got "{price.currency}"'
+        if price.currency in price.currencies:
+            yield f'{where}.currencies: "{price.currency}" is its own currency; amount says what it asks in that'
+        if price.currencies and price.tiers:
+            yield f"{where}.currencies: a price in steps is sold in one currency; take out one of the two"
+        missing = [code for code in catalog.currencies[1:] if code not in price.currencies]
+        if missing and not plan.retired:
+            yield f"{where}.currencies: others are sold in {listed(missing)} too; write what this one asks in it"
         if price.months > LONGEST_PERIOD_MONTHS:
             yield f"{where}.interval_count: Stripe bills at most every three years"
         if price.meter is not None:

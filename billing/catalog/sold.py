@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Interval = Literal["month", "year"]
@@ -39,6 +40,14 @@ class Price:
     unit_label: str = ""
     tiers: tuple[Tier, ...] = ()
     tiers_mode: TiersMode | None = None
+    # The same in other currencies, in their minor units; who buys in one keeps it.
+    currencies: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    def in_currency(self, code: str) -> Price:
+        """As somebody sees it who pays in `code`; as it stands where it is not sold in that."""
+        if code not in self.currencies:
+            return self
+        return replace(self, amount=self.currencies[code], currency=code)
 
     def charge(self, quantity: int) -> int:
         """What `quantity` units, seats or periods cost, in minor units.

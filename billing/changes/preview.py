@@ -81,6 +81,7 @@ def show(
     gateway's errors. Nothing is changed.
     """
     wish = wishes.of(account=account, price=price, quantity=quantity, now=now, wall=wall)
+    price = wish.price  # in the currency the account pays in
     prorated_at = _prorated_at(wish, now=now)
     sums = Sums()
     document: Doc = {}

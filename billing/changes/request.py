@@ -33,7 +33,8 @@ def price_ids(wish: Wish, *, now: datetime) -> dict[str, str]:
                 f"{wish.plan.name} cannot be bought just now. Try again later; nothing was changed.",
                 way_out=WayOut.LATER,
             )
-        if entry.get("unit_amount") not in (None, price.amount):
+        listed = catalog.current().price(price.lookup_key)
+        if entry.get("unit_amount") not in (None, listed.amount):
             raise ChangeRefused(
                 f"The price of {wish.plan.name} is being changed just now. Try again in a few minutes; "
                 "nothing was changed.",

@@ -67,7 +67,9 @@ def of(*, account: Account, price: Price, quantity: int, now: datetime, wall: da
     if subscription is None or rights.standing is None or rights.standing.may_check_out:
         raise NothingBought
     _check_standing(rights, subscription)
-    prices = catalog.current()
+    # In the currency the account pays in, which stays (https://docs.stripe.com/billing/customer#currency).
+    prices = catalog.current().in_currency(subscription.currency)
+    price = prices.find_price(price.lookup_key) or price
     plan = prices.plan(price.plan_key)
     before = prices.plan(subscription.plan_key)
     wish = Wish(

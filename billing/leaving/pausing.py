@@ -34,7 +34,7 @@ def offer_to(account: Account) -> Offer | None:
     if subscription is None or subscription.status != "active" or subscription.is_canceling:
         return None
     plan = catalog.current().plans.get(subscription.plan_key)
-    price = catalog.current().find_price(subscription.price_lookup_key)
+    price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
     is_monthly = price is not None and price.months == 1 and price.meter is None
     starts_at = subscription.current_period_end
     if plan is None or not plan.pause_months or not is_monthly or starts_at is None:

@@ -79,11 +79,19 @@ class Outcome(StrEnum):
 
 
 def start(
-    *, account: Account, price: Price, quantity: int, user: User, now: datetime, promotion_code: str = ""
+    *,
+    account: Account,
+    price: Price,
+    quantity: int,
+    user: User,
+    now: datetime,
+    promotion_code: str = "",
+    currency: str = "",
 ) -> CheckoutIntent:
     """Open Stripe's hosted page for `price`; the answer's `url` is where to send the browser.
 
     `promotion_code` is Stripe's id of one that is taken off there; without one, the page asks for a code.
+    `currency` is the one the price was shown in; who has bought before pays in that of the first purchase.
     `now` is the account's time. The same choice made twice gets the same page. Raises the CheckoutRefused
     kinds, Busy while another change is in progress, and the gateway's errors: without an answer from Stripe
     nothing is opened, because a subscription we could not see might exist.
@@ -92,10 +100,11 @@ def start(
     _check_offer(plan, price, quantity, account)
     with subscriptions.acting(account=account, purpose="checkout", follow=False) as held:
         check_standing(held.customer)
+        currency = _currency(held.customer, price, currency)
         waiting = _open_intents(account).first()
         if (
             waiting is not None
-            and _is_same(waiting, price, quantity, promotion_code, now)
+            and _is_same(waiting, price, quantity, promotion_code, currency, now)
             and _is_open_at_stripe(waiting)
         ):
             _check_nothing_bought(held.customer, held)
@@ -109,7 +118,15 @@ def start(
         if was_known:
             customers.introduce(account)
         return _open(
-            account, plan, price, quantity, promotion_code=promotion_code, user=user, held=held, now=now
+            account,
+            plan,
+            price,
+            quantity,
+            promotion_code=promotion_code,
+            currency=currency,
+            user=user,
+            held=held,
+            now=now,
         )
 
 
@@ -164,6 +181,22 @@ def _check_offer(plan: Plan, price: Price, quantity: int, account: Account) -> N
         raise BadQuantity(f"{plan.name} is sold once per account, not by the seat.")
 
 
+def _currency(customer: Customer, price: Price, wanted: str) -> str:
+    """What the page charges in; empty for the price's own. Raises NotForSale.
+
+    Stripe bills a customer in one currency (https://docs.stripe.com/billing/customer#currency).
+    """
+    chosen = customer.currency or wanted or price.currency
+    if wanted and chosen != wanted:
+        raise NotForSale(
+            f"You pay in {chosen.upper()} since your first purchase, and that cannot change. Look at the prices in "
+            f"{chosen.upper()}; nothing was charged."
+        )
+    if chosen != price.currency and chosen not in price.currencies:
+        raise NotForSale(f"This is not sold in {chosen.upper()}. Choose another price; nothing was charged.")
+    return "" if chosen == price.currency else chosen
+
+
 def check_standing(customer: Customer) -> None:
     """Whether this account may buy anything at all. Raises NotForSale."""
     if customer.suspended_at is not None or customer.dispute_state == "lost":
@@ -179,12 +212,15 @@ def _open_intents(account: Account) -> QuerySet[CheckoutIntent]:
     )
 
 
-def _is_same(intent: CheckoutIntent, price: Price, quantity: int, promotion_code: str, now: datetime) -> bool:
+def _is_same(
+    intent: CheckoutIntent, price: Price, quantity: int, promotion_code: str, currency: str, now: datetime
+) -> bool:
     return (
         intent.state == CheckoutIntent.State.OPEN
         and intent.price_lookup_key == price.lookup_key
         and intent.quantity == quantity
         and intent.promotion_code == promotion_code
+        and intent.currency == currency
         and now + WORTH_RETURNING < intent.expires_at
     )
 
@@ -257,6 +293,7 @@ def _open(
     quantity: int,
     *,
     promotion_code: str,
+    currency: str,
     user: User,
     held: Held,
     now: datetime,
@@ -269,6 +306,7 @@ def _open(
             quantity=quantity,
             trial_days=trials.days_for(account=account, plan=plan, user=user),
             promotion_code=promotion_code,
+            currency=currency,
             idempotency_key=f"checkout:{uuid.uuid4().hex}",
             started_by=user,
             created_at=now,
@@ -360,6 +398,7 @@ def _session_params(
         "subscription_data": subscription,
         "payment_method_collection": "always" if asks_for_card else "if_required",
         **_codes(intent),
+        **({"currency": intent.currency} if intent.currency else {}),
         "success_url": f"{settings.BASE_URL}{reverse('billing:upgraded')}?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{settings.BASE_URL}{reverse('billing:canceled')}",
     }

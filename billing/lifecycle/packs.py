@@ -53,6 +53,11 @@ def start(*, account: Account, pack: Pack, number: int, user: User, now: datetim
     with subscriptions.acting(account=account, purpose="pack", follow=False) as held:
         checkout.check_standing(held.customer)
         customer = customers.ensure(account=account, held=held)
+        if customer.currency not in ("", pack.currency):
+            raise NotForSale(
+                f"{pack.name} is sold in {pack.currency.upper()}, and you pay in {customer.currency.upper()}. Write to "
+                f"{_support()}."
+            )
         price = _price_at_stripe(pack, account=account, now=now)
         assert customer.stripe_customer_id
         try:

@@ -179,7 +179,7 @@ def _tell(kind: str, subscription: Subscription, *more: str | None, now: datetim
 
 
 def _seats(subscription: Subscription) -> int | None:
-    price = catalog.current().find_price(subscription.price_lookup_key)
+    price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
     return subscription.quantity if price is not None and price.per_seat else None
 
 

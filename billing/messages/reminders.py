@@ -108,7 +108,7 @@ def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -
     renews_at = subscription.current_period_end
     if renews_at is None:
         return
-    price = catalog.current().find_price(subscription.price_lookup_key)
+    price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
     facts = {"at": iso(renews_at), "card": card(customer), **next_charge(subscription)}
     if price is not None and price.months >= 12:
         if _is_near(renews_at, YEARLY_DAYS, now):

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.decorators import billing_admin_required
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
-from billing import catalog, clock, money
+from billing import catalog, clock, money, pricing
 from billing import rights as rights_of_request
 from billing.forms import CancelForm, WithdrawForm
 from billing.leaving import cancelling, pausing, refund_window, withdrawals
@@ -84,7 +84,7 @@ def pause(request: AccountRequest) -> HttpResponse:
         context = {
             "offer": offer,
             "bought": plan_name(subscription),
-            "price": catalog.current().find_price(subscription.price_lookup_key),
+            "price": pricing.price_of(subscription),
             "free": catalog.current().default_plan,
             "is_unclear": request.method == "POST",
         }

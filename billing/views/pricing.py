@@ -11,16 +11,21 @@ from django.views.decorators.http import require_GET
 from accounts.models import Account, Member, User
 from billing import catalog, clock, comparison, entitlements, pricing
 from billing.lifecycle import trials
+from billing.models import Customer
 from billing.pricing import Viewer
 from usage import metering
+
+# In the session: the currency prices are shown in.
+CURRENCY = "currency"
 
 
 @require_GET
 @never_cache
 def pricing_page(request: HttpRequest) -> HttpResponse:
     """All plans for sale. `?every=year` opens it with the yearly prices."""
-    prices = catalog.current()
     viewer = _viewer(request)
+    fixed = _fixed_currency(viewer.account)
+    prices = catalog.current().in_currency(fixed or _chosen_currency(request))
     offers = pricing.offers(prices, viewer)
     rights = viewer.rights
     return render(
@@ -41,6 +46,8 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "every": "year" if request.GET.get("every") == "year" else "month",
             "plans": prices.for_sale(),
             "rows": comparison.rows(prices),
+            # What is chosen once is kept: there is nothing to choose after the first purchase.
+            "currencies": () if fixed else catalog.current().currencies,
             "packs": pricing.packs(prices),
             "sales_email": prices.company.sales_email or prices.company.support_email,
         },
@@ -69,6 +76,20 @@ def _viewer(request: HttpRequest) -> Viewer:
             balance.feature: balance.used for balance in metering.balances(account, now=now, rights=rights)
         },
     )
+
+
+def _fixed_currency(account: Account | None) -> str:
+    """What the account pays in since its first purchase; empty before it."""
+    customer = Customer.objects.filter(account=account).first() if account is not None else None
+    return customer.currency if customer else ""
+
+
+def _chosen_currency(request: HttpRequest) -> str:
+    """`?currency=eur`, kept for the next look."""
+    wanted = request.GET.get("currency", "")
+    if wanted in catalog.current().currencies:
+        request.session[CURRENCY] = wanted
+    return str(request.session.get(CURRENCY, catalog.current().currency))
 
 
 def _owner(account: Account | None) -> str:

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.decorators import billing_admin_required
 from accounts.requests import AccountRequest
-from billing import catalog, clock, seats
+from billing import catalog, clock, pricing, seats
 from billing import rights as rights_of_request
 
 
@@ -19,7 +19,7 @@ def overview(request: AccountRequest) -> HttpResponse:
     """Only for a plan that is sold by the seat; the number asked for is shown on the page of a change."""
     rights = rights_of_request.of(request)
     subscription = rights.subscription
-    price = catalog.current().find_price(subscription.price_lookup_key) if subscription else None
+    price = pricing.price_of(subscription) if subscription else None
     plan = catalog.current().plans.get(subscription.plan_key) if subscription else None
     if subscription is None or price is None or plan is None or plan.seats is None or not price.per_seat:
         messages.info(request, "Your plan is not sold by the seat. These are the plans.")

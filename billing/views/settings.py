@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.decorators import account_required, billing_admin_required
 from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog
+from billing import catalog, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, subscriptions
@@ -39,7 +39,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             "ended_plan": catalog.current().plans.get(ended.plan_key) if ended else None,
             "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,
-            "price": catalog.current().find_price(subscription.price_lookup_key) if subscription else None,
+            "price": pricing.price_of(subscription) if subscription else None,
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": Customer.objects.filter(account=account).first(),
             "may_bill": request.member.may_bill,

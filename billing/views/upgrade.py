@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.decorators import billing_admin_required
 from accounts.requests import AccountRequest
-from billing import catalog, clock, entitlements, money
+from billing import catalog, clock, entitlements, money, pricing
 from billing.access import Level
 from billing.deals import codes
 from billing.lifecycle import checkout
@@ -43,6 +43,7 @@ def upgrade(request: AccountRequest) -> HttpResponse:
             user=request.user,
             now=clock.now(account),
             promotion_code=carried,
+            currency=request.POST.get("currency", ""),
         )
     except codes.CodeRefused as refusal:
         del request.session[CARRIED]
@@ -83,7 +84,7 @@ def upgraded(request: AccountRequest) -> HttpResponse:
     context: dict[str, Any] = {"rights": rights, "quiet_notice": True}
     if rights.level >= Level.GRACE and rights.subscription is not None and outcome != checkout.Outcome.UNPAID:
         request.session.pop(CARRIED, None)
-        price = catalog.current().find_price(rights.subscription.price_lookup_key)
+        price = pricing.price_of(rights.subscription)
         period = money.period_phrase(price) if price else "period"
         return render(request, "billing/upgraded.html", {**context, "period": period})
     if outcome == checkout.Outcome.UNPAID:

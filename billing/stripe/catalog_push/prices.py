@@ -6,7 +6,7 @@ archived, and whoever pays it goes on paying it (https://docs.stripe.com/product
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from billing import money
@@ -41,6 +41,8 @@ class Wanted:
     # What cannot change once a price is made; `meter` is the event name of the meter it reads.
     fixed: Doc
     tiers: tuple[Tier, ...]
+    # What it asks in other currencies.
+    currencies: Mapping[str, int]
     meter: str | None
     # What can.
     loose: Doc
@@ -86,6 +88,7 @@ def _of_plan(price: Price, plan: Plan, catalog: Catalog) -> Wanted:
             },
         },
         tiers=price.tiers,
+        currencies=price.currencies,
         meter=catalog.feature(price.meter).meter_event_name if price.meter else None,
         loose={
             "nickname": f"{plan.name}, {phrase}",
@@ -109,6 +112,7 @@ def _of_pack(pack: Pack, catalog: Catalog) -> Wanted:
             "recurring": None,
         },
         tiers=(),
+        currencies={},
         meter=None,
         loose={
             "nickname": f"{pack.name}, {phrase}",
@@ -128,7 +132,10 @@ def _scheme(price: Price) -> Doc:
 def _by_lookup_key(keys: list[str]) -> dict[str, Doc]:
     found = {}
     for start in range(0, len(keys), LOOKUP_KEYS_AT_ONCE):
-        asked = {"lookup_keys": keys[start : start + LOOKUP_KEYS_AT_ONCE], "expand": ["data.tiers"]}
+        asked = {
+            "lookup_keys": keys[start : start + LOOKUP_KEYS_AT_ONCE],
+            "expand": ["data.tiers", "data.currency_options"],
+        }
         for price in gateway.pages(PATH, asked):
             found[price["lookup_key"]] = price
     return found
@@ -173,7 +180,18 @@ def _fits(price: Wanted, there: Doc, meters: dict[str, str]) -> bool:
         Tier(tier["up_to"], tier["unit_amount"] or 0, tier["flat_amount"] or 0)
         for tier in there.get("tiers") or ()
     )
-    return same_place and tiers == price.tiers and not differs(_fixed(price, meters), there)
+    return (
+        same_place
+        and tiers == price.tiers
+        and _other_currencies(there) == dict(price.currencies)
+        and not differs(_fixed(price, meters), there)
+    )
+
+
+def _other_currencies(there: Doc) -> dict[str, int | None]:
+    """https://docs.stripe.com/api/prices/object#price_object-currency_options, which names its own currency too."""
+    options = there.get("currency_options") or {}
+    return {code: one["unit_amount"] for code, one in options.items() if code != there["currency"]}
 
 
 def _fixed(price: Wanted, meters: dict[str, str]) -> Doc:
@@ -195,6 +213,10 @@ def _new(price: Wanted, meters: dict[str, str]) -> Doc:
             }
             for tier in price.tiers
         ]
+    if price.currencies:
+        wish["currency_options"] = {
+            code: {"unit_amount": amount} for code, amount in price.currencies.items()
+        }
     return {
         **wish,
         **price.loose,
