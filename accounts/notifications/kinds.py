@@ -50,6 +50,7 @@ _ALL = (
     Kind("invoice_sent", "An invoice is to be paid", "billing"),
     Kind("payment_failed", "A payment failed", "billing", is_urgent=True),
     Kind("action_required", "A payment waits for your confirmation", "billing", is_urgent=True),
+    Kind("card_missing", "There is no card for the next charge", "billing", is_urgent=True),
     Kind("trial_started", "A trial began", "billing"),
     Kind("trial_ending", "A trial ends soon", "billing"),
     Kind("trial_converted", "A trial became a paid plan", "billing"),

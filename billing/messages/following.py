@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from accounts.models import Account
-from billing.messages import invoices, plans, reminders
+from billing.messages import cards, invoices, plans, reminders
 from billing.models import Customer, Payment, Subscription
 from billing.stripe.truth import Truth
 
@@ -44,8 +44,9 @@ def tell(truth: Truth, *, customer: Customer, was: Before, now: datetime) -> Non
     account = customer.account
     since = min(customer.synced_at or now, now) - SLACK
     # Its card may have changed with this sync.
-    customer = Customer.objects.get(pk=customer.pk)
+    known, customer = customer, Customer.objects.get(pk=customer.pk)
     is_now = before(account)
+    cards.tell(known, customer, subscriptions=is_now.subscriptions.values(), now=now)
     plans.tell(was.subscriptions, is_now.subscriptions, customer=customer, since=since, now=now)
     invoices.tell(
         was.payments,

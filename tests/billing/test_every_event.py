@@ -307,7 +307,8 @@ CASES = [
         "payment_method.detached",
         act=takes_the_card_away,
         fact=has_card(""),
-        page="Add a card",
+        told=("card_missing",),
+        page="There is no card to charge it to: add one.",
     ),
 ]
 

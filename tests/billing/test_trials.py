@@ -227,6 +227,7 @@ def test_a_trial_without_a_card_says_so_begins_and_is_paused_at_its_end(without_
     bought = begin_without_card(without_card, alice)
     page = as_alice.get("/billing/").content.decode()
     assert "Add a card until then to go on" in page and "Add a card" in page
+    assert "without one nothing is charged" in page
 
     let_pass(mine, bought.trial_end - timedelta(days=2))
     subscriptions.sync(account=mine, reason="test")
