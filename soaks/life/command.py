@@ -16,7 +16,7 @@ import random
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +62,9 @@ def main(words: list[str]) -> int:
                     accounts=asked.accounts,
                     months=asked.months,
                     only=asked.only,
+                    tell=lambda told: print(told, end="\n\n", flush=True),
                 )
             is_good &= not verdict.faults
-            print("\n\n".join(verdict.faults), end="\n\n" if verdict.faults else "")
             print(
                 f"{business:12}{verdict.accounts:>4} accounts × {asked.months} months: {verdict.acts:,} acts, "
                 f"{verdict.bills:,} invoices, {verdict.letters:,} letters, {verdict.seconds:,.0f} s, "
@@ -86,10 +86,12 @@ def soak(
     months: int,
     only: int | None = None,
     sold: Terms | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
     """Let the accounts of one business live. The settings sell it already; `only` is the one account to repeat.
 
-    `sold`: the terms to calculate with, when they are to be others than the business's own.
+    `sold`: the terms to calculate with, when they are to be others than the business's own; `tell` hears of each
+    difference at once.
     """
     from soaks.life.post import Post
 
@@ -103,6 +105,7 @@ def soak(
         if differs:
             told = "\n".join((*person.history, *(f"  differs: {one}" for one in differs)))
             found.faults.append(f"--seed {seed} --business {business} --only {number}\n{told}")
+            tell(found.faults[-1])
         found.accounts += 1
         found.acts += person.acts
         found.bills += len(person.life.bills)
