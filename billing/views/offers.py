@@ -14,8 +14,9 @@ from billing.forms import AcceptForm
 from billing.models import Offer, Subscription
 from billing.stripe import gateway
 
-# What stands there is for whoever has the link, and for nobody's search engine or cache.
-HIDDEN = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+# The link is a key, so no other site hears of it. With "no-referrer" the browser would hide from us too where the form
+# was sent from, which the check against forged requests refuses.
+HIDDEN = {"Referrer-Policy": "same-origin", "X-Robots-Tag": "noindex, nofollow"}
 
 
 @require_http_methods(["GET", "POST"])
