@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soaks.life import comparing, people, terms
+from soaks.life import births, comparing, terms
 from tests import servers
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def soak(
     for number in range(accounts) if only is None else (only,):
         name = f"{seed}:{business}"
         post = Post(simulator, random.Random(f"{name}:{number}:post"))
-        person = people.born(number, terms=sold, seed=name, simulator=simulator, post=post)
+        person = births.born(number, terms=sold, seed=name, simulator=simulator, post=post)
         differs = _lived(person, months)
         if differs:
             told = "\n".join((*person.history, *(f"  differs: {one}" for one in differs)))
