@@ -140,7 +140,12 @@ class MeterDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send again to Stripe's meter", permissions=["decide"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[MeterDelivery]) -> None:
-        sent = sum(by_hand.send_again(delivery, now=timezone.now()) for delivery in queryset)
+        sent = 0
+        for delivery in queryset:
+            try:
+                sent += by_hand.send_again(delivery, now=timezone.now())
+            except subscriptions.Busy:
+                self._busy(request, delivery)
         self.message_user(request, f"{sent} will be sent again in a moment. The others were not up for it.")
 
     @admin.action(description="Bill by the proposed invoice item", permissions=["decide"])
@@ -162,9 +167,21 @@ class MeterDeliveryAdmin(ReadOnlyAdmin):
     @admin.action(description="Settled in another way: do nothing more", permissions=["decide"])
     def settle(self, request: HttpRequest, queryset: QuerySet[MeterDelivery]) -> None:
         for delivery in queryset:
-            if by_hand.settle(delivery, now=timezone.now()):
+            try:
+                is_settled = by_hand.settle(delivery, now=timezone.now())
+            except subscriptions.Busy:
+                self._busy(request, delivery)
+                continue
+            if is_settled:
                 self.log_change(request, delivery, "Settled in another way")
         self.message_user(request, "Nothing more will be done about what was open.")
+
+    def _busy(self, request: HttpRequest, delivery: MeterDelivery) -> None:
+        self.message_user(
+            request,
+            f"{delivery}: another change of this account is in progress. Try again in a minute.",
+            messages.ERROR,
+        )
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         user = request.user

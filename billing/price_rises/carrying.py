@@ -14,7 +14,7 @@ from billing import catalog, clock
 from billing.anchors import months_after
 from billing.lifecycle import subscriptions
 from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
-from billing.stripe import gateway
+from billing.stripe import gateway, shapes
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,9 @@ def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
     undone = failed = 0
     for step in moved:
         try:
-            _charge(step, step.old_price_id, f"unrise:{step.pk}")
+            if not _charge(step, step.rise.to_price_id, step.old_price_id, f"unrise:{step.pk}"):
+                _leave_out(step, "pays another price by now")
+                continue
         except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
             log.warning("price_rise_not_undone", step=step.pk, error=type(error).__name__)
             failed += 1
@@ -102,7 +104,7 @@ def _take(step: PriceRiseStep) -> bool:
     item = subscription.items.filter(stripe_item_id=step.stripe_item_id).first() if subscription else None
     if subscription is None or subscription.is_canceling or item is None:
         return _leave_out(step, "is leaving or has left")
-    if item.stripe_price_id != step.old_price_id:
+    if item.stripe_price_id not in (step.old_price_id, step.rise.to_price_id):
         return _leave_out(step, "pays another price by now")
     if step.state == State.PLANNED:
         return _tell(step, subscription, now=now)
@@ -143,24 +145,38 @@ def _first_renewal(subscription: Subscription, *, not_before: datetime) -> datet
 
 
 def _move(step: PriceRiseStep, subscription: Subscription, *, quantity: int | None, now: datetime) -> bool:
-    _charge(step, step.rise.to_price_id, f"rise:{step.pk}")
+    if not _charge(step, step.old_price_id, step.rise.to_price_id, f"rise:{step.pk}"):
+        return False  # stopped, or changed by the customer, while we waited; the next turn sees what it is
     PriceRiseStep.objects.filter(pk=step.pk).update(
         state=State.MOVED, moved_at=now, quantity=quantity or step.quantity
     )
     return True
 
 
-def _charge(step: PriceRiseStep, price_id: str, key: str) -> None:
+def _charge(step: PriceRiseStep, before: str, after: str, key: str) -> bool:
     """From the next invoice on; nothing is charged or credited for the period that runs.
 
+    False, and nothing is done, when the item does not have the price `before` (any more), or somebody stopped the
+    campaign or planned another change: all of it is looked at under the account's lease, and at Stripe.
     https://docs.stripe.com/billing/subscriptions/prorations#disable-prorations
     """
     with subscriptions.acting(account=step.account, purpose="price_rise") as held:
+        found = gateway.get(f"/v1/subscriptions/{step.stripe_subscription_id}")
+        item = next((item for item in shapes.items(found) if item["id"] == step.stripe_item_id), None)
+        is_rise = after == step.rise.to_price_id
+        is_off = PriceRise.objects.filter(pk=step.rise_id, stopped_at__isnull=False).exists()
+        if item is None or (is_rise and (is_off or found.get("schedule") or found["cancel_at_period_end"])):
+            return False
+        if item["price"]["id"] == after:
+            return True  # an earlier try did it, and was killed before it could say so
+        if item["price"]["id"] != before:
+            return False
         gateway.post(
             f"/v1/subscriptions/{step.stripe_subscription_id}",
-            {"items": [{"id": step.stripe_item_id, "price": price_id}], "proration_behavior": "none"},
+            {"items": [{"id": step.stripe_item_id, "price": after}], "proration_behavior": "none"},
             idempotency_key=f"{key}:{held.token}",
         )
+    return True
 
 
 def _leave_out(step: PriceRiseStep, why: str) -> bool:

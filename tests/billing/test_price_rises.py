@@ -270,3 +270,41 @@ def test_a_price_list_that_was_not_pushed_moves_nobody(
     with pytest.raises(CommandError, match="Run sync_catalog first"):
         begin()
     assert gateway.get("/v1/prices", {"lookup_keys": [KEY]})["data"][0]["unit_amount"] == 500
+
+
+def test_an_undo_leaves_alone_who_has_chosen_another_plan_since(shop, account, alice, raise_to_seven):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on()
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on()
+    yearly = gateway.get("/v1/prices", {"lookup_keys": ["kaboot_pro_year"]})["data"][0]["id"]
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"items": [{"id": bought.items.get().stripe_item_id, "price": yearly}]},
+        idempotency_key="their own choice",
+    )
+    subscriptions.sync(account=account, reason="test")
+
+    migrate("--undo", str(PriceRise.objects.get().pk))
+
+    assert Subscription.objects.live().get().price_lookup_key == "kaboot_pro_year"
+    assert PriceRiseStep.objects.get().note == "pays another price by now"
+
+
+def test_a_step_that_a_sweep_had_in_hand_is_not_moved_once_the_campaign_is_stopped(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on()
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    in_hand = PriceRiseStep.objects.select_related("rise", "account").get()
+
+    migrate("--stop", str(PriceRise.objects.get().pk))
+    carrying._take(in_hand)
+
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]

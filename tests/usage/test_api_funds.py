@@ -139,3 +139,13 @@ def test_another_accounts_funds_are_neither_shown_nor_changed(call, alice):
     for path in ("balances", "credits", "budgets"):
         assert call("get", f"{path}?account={other.pk}").status_code == 404
     assert call("put", "budgets", amount=1, account=str(other.pk)).status_code == 404
+
+
+def test_a_member_sees_their_own_budget_and_nobody_elses_by_session(call, as_bob, paying, bob, alice):
+    for member in (bob, alice):
+        call("put", "budgets/members", member=member.email, feature="tokens", units=3)
+
+    seen_by_bob = acting_for(paying, as_bob).get("/api/v1/budgets").json()
+
+    assert [budget["member"] for budget in seen_by_bob["members"]] == [bob.email]
+    assert len(call("get", "budgets").json()["members"]) == 2

@@ -401,3 +401,16 @@ def _tried(account: Account, key: str) -> str:
     except LimitReached as refused:
         return refused.reason
     return "granted"
+
+
+def test_what_was_claimed_by_name_is_not_let_go_without_it(five: Account) -> None:
+    """Else a name could be held and not be counted, and its place be given away again."""
+    for name in "abcde":
+        claim(five, key=name)
+
+    with pytest.raises(gauges.NotHeld, match="0 are held without a key"):
+        gauges.release(account=five, feature="projects", units=5, now=NOON)
+
+    with pytest.raises(LimitReached):
+        claim(five, key="f")
+    assert gauges.release(account=five, feature="projects", key="a", now=NOON).used == 4

@@ -159,7 +159,8 @@ def list_credits(
 @router.get("/budgets", response={200: BudgetsOut, **ERRORS}, summary="Budgets and what is spent of them")
 def get_budgets(request: HttpRequest, response: HttpResponse, account: AccountParameter = None) -> Any:
     """The account's budget in money and its members' budgets in units."""
-    return _budgets(caller_of(request, response).acts_for(account))
+    caller = caller_of(request, response)
+    return _budgets(caller.acts_for(account), only=_narrowed(caller))
 
 
 @router.put("/budgets", response={200: BudgetsOut, **ERRORS}, summary="Set or take away the budget")
@@ -210,10 +211,20 @@ def _spender(caller: Caller, account_id: uuid.UUID | None) -> Account:
     return acting
 
 
-def _budgets(account: Account) -> dict[str, Any]:
+def _narrowed(caller: Caller) -> User | None:
+    """A person who may not bill sees their own budget, as on the page; keys and admins see all."""
+    if caller.user is None or caller.account is None:
+        return None
+    member = caller.account.members.filter(user=caller.user).first()
+    return None if member is not None and member.may_bill else caller.user
+
+
+def _budgets(account: Account, *, only: User | None = None) -> dict[str, Any]:
     rights = entitlements.of(account, now=clock.now(account))
     budget = Budget.objects.filter(account=account).first()
     members = MemberBudget.objects.filter(account=account).select_related("user").order_by("pk")
+    if only is not None:
+        members = members.filter(user=only)
     return {
         "account": account.pk,
         "amount": budget.amount if budget else None,

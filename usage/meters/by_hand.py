@@ -37,7 +37,9 @@ class Proposal:
 
 
 def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
-    """Back among those to be sent, at once; False when it was not in a person's hands.
+    """Back among those to be sent, at once; False when it was not in a person's hands. Raises subscriptions.Busy.
+
+    Under the account's lease, as `bill`: of two people who decide at once, the second finds it decided.
 
     What certainly did not count goes under a new identifier, because the old one may be taken. What is in doubt keeps
     its own, so that Stripe can still say that it has it. Tries go on being counted: each has an idempotency key by its
@@ -50,18 +52,23 @@ def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
         "is_in_flight": False,
     }
     rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN)
-    done = bool(
-        rows.filter(unknown_since=None).update(**to_be_sent, identifier=_next_identifier(delivery.identifier))
-        or rows.update(**to_be_sent)
-    )
+    with subscriptions.acting(account=delivery.account, purpose="meter_send_again", follow=False):
+        done = bool(
+            rows.filter(unknown_since=None).update(
+                **to_be_sent, identifier=_next_identifier(delivery.identifier)
+            )
+            or rows.update(**to_be_sent)
+        )
     if done:
         fates.forget_alert(delivery, now=now)
     return done
 
 
 def settle(delivery: MeterDelivery, *, now: datetime) -> bool:
-    """A person has seen to it in another way; False when it was not in a person's hands."""
-    done = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN).update(state=State.SETTLED) == 1
+    """A person has seen to it in another way; False when it was not in a person's hands. Raises subscriptions.Busy."""
+    with subscriptions.acting(account=delivery.account, purpose="meter_settle", follow=False):
+        rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN)
+        done = rows.update(state=State.SETTLED) == 1
     if done:
         fates.forget_alert(delivery, now=now)
     return done

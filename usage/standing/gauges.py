@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Sum
+
 from accounts.models import Account, User
 from usage.metering.refusals import IdempotencyConflict, InvalidKey, InvalidUnits
 from usage.models import GaugeClaim
@@ -91,10 +93,11 @@ def release(
                 # Less when the count was set from outside since.
                 held.set(max(held.gauge.value - claimed.units, 0))
             return held.standing()
-        gone = units or 1
-        if gone > held.gauge.value:
+        gone, unnamed = units or 1, held.gauge.value - _named(account, feature)
+        if gone > unnamed:
             raise NotHeld(
-                f"{gone:,} were to be let go and {held.gauge.value:,} are held. Set the count to what there really is."
+                f"{gone:,} were to be let go and {max(unnamed, 0):,} are held without a key. Let go by key what was "
+                "claimed by one, or set the count to what there really is."
             )
         held.set(held.gauge.value - gone)
         return held.standing()
@@ -112,6 +115,12 @@ def set_to(
     with locked(account=account, feature=feature, now=now, user=user) as held:
         held.set(value)
         return held.standing()
+
+
+def _named(account: Account, feature: str) -> int:
+    """Units that are held by keys: they go by their keys, or a key could be held and not be counted."""
+    claims = GaugeClaim.objects.filter(account=account, feature=feature)
+    return int(claims.aggregate(units=Sum("units"))["units"] or 0)
 
 
 def check_units(units: int, *, least: int) -> None:
