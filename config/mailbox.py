@@ -45,7 +45,8 @@ def _newest(folder: Path) -> list[Letter]:
 
 
 def _letter(source: str) -> Letter:
-    mail = email.message_from_string(source.strip(), policy=email.policy.default)
+    # As bytes: letters go out with eight bits a sign, and text would be read as if it had seven.
+    mail = email.message_from_bytes(source.strip().encode(), policy=email.policy.default)
     assert isinstance(mail, EmailMessage)
     body = mail.get_body(preferencelist=("plain", "html"))
     return Letter(

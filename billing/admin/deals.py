@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -51,9 +52,14 @@ class EnquiryAdmin(ReadOnlyAdmin):
         if made is not None:
             address = reverse("admin:billing_offer_change", args=[made.pk])
             return format_html('<a href="{}">{}</a>', address, made)
-        asked = f"?enquiry={enquiry.pk}&plan_key={enquiry.plan_key}&seats={enquiry.seats or 1}"
-        account = f"&account={enquiry.account_id}" if enquiry.account_id else ""
-        address = f"{reverse('admin:billing_offer_add')}{asked}&recipient={enquiry.email}{account}"
+        asked = {
+            "enquiry": enquiry.pk,
+            "plan_key": enquiry.plan_key,
+            "seats": enquiry.seats or 1,
+            "recipient": enquiry.email,
+            **({"account": enquiry.account_id} if enquiry.account_id else {}),
+        }
+        address = f"{reverse('admin:billing_offer_add')}?{urlencode(asked)}"
         return format_html('<a href="{}">Make an offer</a>', address)
 
     def save_model(self, request: HttpRequest, obj: Enquiry, form: Any, change: bool) -> None:

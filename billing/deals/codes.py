@@ -10,8 +10,8 @@ from typing import Any
 
 from accounts.models import Account
 from billing.deals import discounts
-from billing.lifecycle import schedules, subscriptions
-from billing.models import Customer, Subscription
+from billing.lifecycle import subscriptions
+from billing.models import Customer, PlanChange, Subscription
 from billing.stripe import gateway
 from billing.stripe.shapes import id_of
 
@@ -105,7 +105,10 @@ def use(*, account: Account, code: Code) -> Subscription:
         present = gateway.get(path)
         if present["discounts"]:
             raise CodeRefused("Your plan has a discount already, and discounts do not add up.")
-        schedules.let_go(held)
+        if PlanChange.objects.filter(account=account, state=PlanChange.State.SCHEDULED).exists():
+            raise CodeRefused(
+                "A change of plan is planned. Take it back first, or use the code once it has happened."
+            )
         try:
             gateway.post(
                 path,

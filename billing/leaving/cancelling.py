@@ -19,11 +19,10 @@ def cancel(*, account: Account, by: User, feedback: str = "", comment: str = "")
     feedback = Departure.Feedback(feedback).value if feedback else ""
     subscription = Subscription.objects.live().filter(account=account).first()
     subscriptions.cancel(account=account, feedback=feedback, comment=comment[:500])
-    assert subscription is not None  # else there was nothing to cancel
     Departure.objects.create(
         account=account,
-        stripe_subscription_id=subscription.stripe_subscription_id,
-        plan_key=subscription.plan_key,
+        stripe_subscription_id=subscription.stripe_subscription_id if subscription else "",
+        plan_key=subscription.plan_key if subscription else "",
         feedback=feedback,
         comment=comment[:500],
         user=by,

@@ -14,7 +14,7 @@ from accounts.models import Account, Member, User
 from billing import alerts, catalog, effects
 from billing.catalog import Plan
 from billing.lifecycle.projection import OFFER_KEY
-from billing.models import CheckoutIntent, Effect, TrialRedemption
+from billing.models import CheckoutIntent, Effect, Subscription, TrialRedemption
 from billing.stripe import gateway, shapes
 from billing.stripe.truth import Truth
 
@@ -90,8 +90,10 @@ def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
     """End a trial whose buyer, or whose card, has had one with another account. Who is known by address gets none at
     the till, unless both tills were open before either was used; a card is known only when it has been entered.
 
-    The first payment is taken then, as without a trial. Once per subscription: a trial that staff give after it
-    stays. Answers True when one was ended: then ask anew. Raises LeaseLost and the gateway's errors.
+    Of a buyer who is known, the first payment is taken then, as without a trial. Of a known card nothing is taken: who
+    was told at the till that nothing is due today is not charged for having been told so. The plan is not started, and
+    the page says why. Once per subscription: a trial that staff give after it stays. Answers True when one was ended:
+    then ask anew. Raises LeaseLost and the gateway's errors.
     """
     # A trial that is part of an offer was given by staff, who know whom.
     sold = [sub for sub in truth.live() if not (sub.get("metadata") or {}).get(OFFER_KEY)]
@@ -104,10 +106,16 @@ def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
     ]
     for name, known in owed:
         held.renew()
-        became = _end_trial(name)
+        became = _refuse(name) if known == "card" else _end_trial(name)
         with held.saving():
             key = f"second_trial:{name}"
-            effects.once(key=key, kind="second_trial", account=account, now=now, detail={"became": became})
+            effects.once(
+                key=key,
+                kind="second_trial",
+                account=account,
+                now=now,
+                detail={"became": became, "known": known},
+            )
             alerts.raise_alert(
                 key=key,
                 kind="second_trial",
@@ -127,7 +135,9 @@ def _known_by(subscription: dict[str, Any], truth: Truth, *, account: Account) -
         return ""
     # A card that comes later, into a trial that was begun in good faith, takes nothing away.
     began = TrialRedemption.objects.filter(account=account, kind=TrialRedemption.Kind.ACCOUNT).exists()
-    fingerprint = "" if began else _fingerprint(subscription, truth)
+    # Nor is a trial that staff give to a plan that runs already held against a card.
+    is_new = not Subscription.objects.filter(stripe_subscription_id=subscription["id"]).exists()
+    fingerprint = _fingerprint(subscription, truth) if is_new and not began else ""
     digests = _all_digests(TrialRedemption.Kind.CARD, fingerprint) if fingerprint else []
     elsewhere = TrialRedemption.objects.filter(identity_digest__in=digests).exclude(account=account)
     return "card" if elsewhere.exists() else ""
@@ -140,6 +150,24 @@ def _fingerprint(subscription: dict[str, Any], truth: Truth) -> str:
     assert truth.customer is not None
     card = (shapes.default_card(truth.customer, [subscription]) or {}).get("card") or {}
     return card.get("fingerprint") or ""
+
+
+def was_refused(account: Account) -> bool:
+    """Whether the account's latest subscription was a trial that its card had had before."""
+    latest = Subscription.objects.filter(account=account).order_by("-started_at", "-pk").first()
+    if latest is None or latest.is_live:
+        return False
+    key = f"second_trial:{latest.stripe_subscription_id}"
+    return Effect.objects.filter(key=key, detail__known="card").exists()
+
+
+def _refuse(subscription_id: str) -> str:
+    """Over before it began: nothing was due, and nothing will be."""
+    try:
+        gateway.delete(f"/v1/subscriptions/{subscription_id}", {"invoice_now": False, "prorate": False})
+    except gateway.NotFound:
+        return f"{subscription_id} had ended already."
+    return f"{subscription_id} was not started, and nothing was charged."
 
 
 def _end_trial(subscription_id: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -15,6 +14,7 @@ from billing import clock
 from billing.deals import codes
 from billing.models import Subscription
 from billing.stripe import gateway
+from billing.views import visitors
 from billing.views.settings import BUSY, UNREACHABLE
 
 # In the session: the code somebody came with, until they buy.
@@ -67,9 +67,7 @@ def use(request: AccountRequest) -> HttpResponse:
 
 
 def _found(request: HttpRequest, code: str) -> codes.Code:
-    name = f"codes:{request.META.get('REMOTE_ADDR', '')}"
-    cache.add(name, 0, timeout=3600)
-    if cache.incr(name) > MOST_TRIES:
+    if visitors.is_too_often(request, "codes", most=MOST_TRIES):
         raise codes.CodeRefused(TOO_OFTEN)
     account = getattr(request, "account", None)
     now = clock.now(account) if account is not None else clock.wall()

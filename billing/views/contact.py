@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -14,6 +13,7 @@ from accounts.models import Member
 from billing import catalog, clock
 from billing.deals import enquiries
 from billing.forms import ContactForm
+from billing.views import visitors
 
 # From one address within an hour.
 MOST_ENQUIRIES = 5
@@ -30,7 +30,7 @@ def contact(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         if form.is_machine():
             return redirect("billing:contacted")
-        if _is_too_often(request):
+        if visitors.is_too_often(request, "enquiries", most=MOST_ENQUIRIES):
             form.add_error(None, "Too many messages came from here. Try again in an hour, or write a mail.")
         else:
             enquiries.receive(
@@ -70,9 +70,3 @@ def _what_is_known(request: HttpRequest) -> dict[str, Any]:
         if member is not None and member.account.kind == "organization":
             known["company"] = member.account.name
     return known
-
-
-def _is_too_often(request: HttpRequest) -> bool:
-    name = f"enquiries:{request.META.get('REMOTE_ADDR', '')}"
-    cache.add(name, 0, timeout=HOUR)
-    return bool(cache.incr(name) > MOST_ENQUIRIES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -18,6 +17,7 @@ from billing.forms import CancelForm, WithdrawForm
 from billing.leaving import cancelling, pausing, refund_window, withdrawals
 from billing.models import Subscription
 from billing.stripe import gateway
+from billing.views import visitors
 from billing.views.settings import BUSY, UNREACHABLE
 
 # Declarations from one address of the network in an hour; more is a machine.
@@ -167,9 +167,7 @@ def withdraw(request: HttpRequest) -> HttpResponse:
     """Declare a withdrawal from a contract; nobody need be logged in, and the answer never tells who is a customer."""
     form = WithdrawForm(request.POST if request.method == "POST" else None, initial=_what_is_known(request))
     if request.method == "POST" and form.is_valid():
-        if form.is_machine():
-            return redirect("billing:withdrawn")
-        if _is_too_often(request):
+        if visitors.is_too_often(request, "withdrawals", most=MOST_DECLARATIONS):
             form.add_error(
                 None, "Too many declarations came from here. Try again in an hour, or write to us."
             )
@@ -213,9 +211,3 @@ def _proven_account(request: HttpRequest) -> Account | None:
     """The account a log-in speaks for; without one, words are only words."""
     member: Member | None = getattr(request, "member", None)
     return member.account if member is not None and member.may_bill else None
-
-
-def _is_too_often(request: HttpRequest) -> bool:
-    name = f"withdrawals:{request.META.get('REMOTE_ADDR', '')}"
-    cache.add(name, 0, timeout=3600)
-    return bool(cache.incr(name) > MOST_DECLARATIONS)

@@ -14,12 +14,17 @@ from accounts.requests import AccountRequest
 from billing import catalog, clock, entitlements, money, pricing
 from billing.access import Level
 from billing.deals import codes
-from billing.lifecycle import checkout
+from billing.lifecycle import checkout, trials
 from billing.stripe import gateway
 from billing.views.codes import CARRIED
 
 # How often the waiting page asks again before it says that we will tell them: 20 × 3 s.
 PATIENCE = 20
+
+TRIAL_HAD = (
+    "This card has had its trial with another account, so the plan was not started and nothing was charged. You can "
+    "choose it again and start at once with the full price."
+)
 
 
 @require_POST
@@ -87,6 +92,8 @@ def upgraded(request: AccountRequest) -> HttpResponse:
         price = pricing.price_of(rights.subscription)
         period = money.period_phrase(price) if price else "period"
         return render(request, "billing/upgraded.html", {**context, "period": period})
+    if rights.subscription is None and trials.was_refused(account):
+        return _back(request, TRIAL_HAD)
     if outcome == checkout.Outcome.UNPAID:
         return render(request, "billing/upgrade_unpaid.html", context)
     again = f"{reverse('billing:upgraded')}?session_id={session_id}&asked={asked + 1}"

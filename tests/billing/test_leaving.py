@@ -245,13 +245,6 @@ def test_a_declaration_that_cannot_be_answered_is_asked_for_again(kaboot, client
     assert not Withdrawal.objects.exists()
 
 
-def test_machines_are_thanked_and_forgotten(kaboot, client):
-    page = client.post("/withdraw/", {**DECLARATION, "website": "https://spam.example"}, follow=True)
-
-    assert page.status_code == 200
-    assert not Withdrawal.objects.exists()
-
-
 def test_nobody_fills_the_queue_from_one_address(kaboot, client):
     answers = [client.post("/withdraw/", DECLARATION).status_code for _ in range(12)]
 

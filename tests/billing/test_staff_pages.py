@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing import alerts, clock, credits, effects, entitlements, grants
+from billing.deals import enquiries, offers
 from billing.leaving import cancelling, withdrawals
 from billing.models import (
     Customer,
@@ -104,6 +105,18 @@ def everything(shop, settle, alice, account, bob, alert, mail_owed):
     metering.reserve(account=account, feature="tokens", units=1, idempotency_key="held", now=at)
     cancelling.cancel(account=alice.personal_account, by=alice, feedback="unused")
     withdrawals.declare(name="Erika", email="erika@example.com", contract="", account=None, now=now)
+    enquiry = enquiries.receive(name="Erika", email="erika@example.com", message="Hello", now=now)
+    offers.make(
+        account=account,
+        plan_key="enterprise",
+        interval="year",
+        seats=10,
+        amount=100_000,
+        recipient="erika@example.com",
+        open_until=now + timedelta(days=30),
+        now=now,
+        enquiry=enquiry,
+    )
     rise = PriceRise.objects.create(
         from_name="hybrid_pro_month",
         to_lookup_key="hybrid_pro_month",

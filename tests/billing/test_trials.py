@@ -143,16 +143,34 @@ def test_syncing_again_redeems_nothing_twice(shop, alice):
     assert TrialRedemption.objects.count() == before
 
 
-def test_a_second_trial_with_the_same_card_is_ended_and_paid(shop, alice, charlie):
+def test_a_second_trial_with_the_same_card_is_not_started_and_nothing_is_charged(
+    shop, alice, charlie, as_charlie
+):
     had_a_trial(shop, alice)
-
-    had_a_trial(shop, charlie)
-
-    assert Subscription.objects.get(account=alice.personal_account).status == "trialing"
     theirs = charlie.personal_account
-    assert Subscription.objects.get(account=theirs).status == "active"
-    assert Payment.objects.get(account=theirs, amount_paid__gt=0).amount_paid == 2900
+    intent = go_to_the_till(theirs, charlie, "hybrid_pro_month")
+    pay(shop, intent)
+
+    page = as_charlie.get(f"/billing/upgraded/?session_id={intent.stripe_session_id}", follow=True)
+
+    assert "This card has had its trial with another account" in page.content.decode()
+    assert Subscription.objects.get(account=alice.personal_account).status == "trialing"
+    assert not Subscription.objects.live().filter(account=theirs).exists()
+    assert not Payment.objects.filter(account=theirs, amount_paid__gt=0).exists()
     assert Alert.objects.get(kind="second_trial").account == theirs
+
+
+def test_after_it_the_full_price_is_asked_for_and_paid(shop, alice, charlie):
+    had_a_trial(shop, alice)
+    theirs = charlie.personal_account
+    intent = go_to_the_till(theirs, charlie, "hybrid_pro_month")
+    pay(shop, intent)
+    checkout.complete(account=theirs, session_id=intent.stripe_session_id)
+    assert days(theirs, charlie) == 0
+
+    buy(shop, theirs, charlie, "hybrid_pro_month")
+
+    assert Payment.objects.get(account=theirs, amount_paid__gt=0).amount_paid == 2900
 
 
 def test_a_card_that_comes_into_a_running_trial_takes_nothing_away(shop, alice, charlie):
@@ -170,8 +188,7 @@ def test_a_card_that_comes_into_a_running_trial_takes_nothing_away(shop, alice, 
 
 def test_a_trial_that_staff_give_to_a_known_card_stays(shop, alice, charlie):
     had_a_trial(shop, alice)
-    bought = had_a_trial(shop, charlie)
-    assert bought.status == "active"
+    bought = buy(shop, charlie.personal_account, charlie, "hybrid_payg_tokens")
 
     gateway.post(
         f"/v1/subscriptions/{bought.stripe_subscription_id}",
