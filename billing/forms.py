@@ -135,3 +135,13 @@ class WithdrawForm(forms.Form):
         max_length=200,
         help_text="The name of the plan, the account, or the number on an invoice: what you have at hand.",
     )
+
+
+def _countries() -> list[tuple[str, str]]:
+    """Codes and names of the world's countries, by name (CLDR; the codes that are no country's are left out)."""
+    named = Locale("en").territories.items()
+    no_country = {"EU", "EZ", "UN", "ZZ", "XA", "XB", "QO"}
+    known = [
+        (code, name) for code, name in named if re.fullmatch("[A-Z]{2}", code) and code not in no_country
+    ]
+    return sorted(known, key=lambda country: country[1])
