@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 
 from usage.api import problems, rate_limit
 
@@ -33,7 +35,7 @@ class KeyedApiMiddleware:
         if not _has_key(request):
             return self.get_response(request)
         try:
-            match = resolve(request.path_info)
+            match = _match(request.path_info, settings.ROOT_URLCONF)
         except Resolver404:
             return problems.nothing_here()
         request.resolver_match = match
@@ -42,6 +44,12 @@ class KeyedApiMiddleware:
         # Skipped with the others: without it the server would send the answer in chunks.
         response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
+
+
+@lru_cache(maxsize=1_000)
+def _match(path: str, urlconf: str) -> ResolverMatch:
+    """The site's patterns are tried one after the other, for each call anew; programs ask the same few addresses."""
+    return resolve(path, urlconf)
 
 
 def _has_key(request: HttpRequest) -> bool:

@@ -394,7 +394,16 @@ def test_the_documentation_is_a_page_without_foreign_scripts(client: Client) -> 
         assert path in page
     assert "cdn" not in page
     assert client.get("/api/v1/docs/", headers={"Authorization": "Bearer th_x"}).status_code == 200
-    for noun in ("usage", "balances", "credits", "budgets", "reservations", "gauges", "slots", "entitlements"):
+    for noun in (
+        "usage",
+        "balances",
+        "credits",
+        "budgets",
+        "reservations",
+        "gauges",
+        "slots",
+        "entitlements",
+    ):
         assert any(path.startswith(f"/api/v1/{noun}") for path in schema["paths"])
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
 from accounts import api_keys
@@ -107,3 +108,19 @@ def test_a_key_that_was_never_issued_is_not_counted_and_not_told_anything(call):
 
     assert_problem(response, 401, "unauthorized")
     assert "RateLimit-Limit" not in response
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_hung_up_meanwhile_costs_no_call(call):
+    """Connections last, and a server that was restarted has forgotten them."""
+    assert call().status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (mine,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [mine])
+    other.close()
+
+    assert call().status_code == 200

@@ -14,8 +14,8 @@ from ninja.security import APIKeyCookie, HttpBearer
 from accounts import api_keys
 from accounts.models import Account, ApiKey, User
 from billing import catalog, clock, entitlements
-from billing.models import Customer
-from usage.api import rate_limit, scopes
+from usage.api import keys, rate_limit, scopes
+from usage.api.keys import Found
 from usage.api.problems import Problem, not_found
 
 
@@ -53,15 +53,15 @@ class BearerKey(HttpBearer):
     def authenticate(self, request: HttpRequest, token: str) -> Caller | None:
         refuse_key_in_address(request)
         now = clock.wall()
-        key = api_keys.find(key_text=token, now=now, along=("account__customer",))
-        if key is None:
+        found = keys.find(key_text=token, now=now)
+        if found is None:
             return None
-        rate_limit.count(request, key, now=now)
-        scopes.check(request, key)
-        _note_use(key, now=now)
-        if key.account is not None:
-            _check_plan_includes_keys(key.account, now=now)
-        return Caller(account=key.account, key=key)
+        rate_limit.count(request, found.key, now=now)
+        scopes.check(request, found.key)
+        _note_use(found.key, now=now)
+        if found.account is not None:
+            _check_plan_includes_keys(found.account, found, now=now)
+        return Caller(account=found.account, key=found.key)
 
 
 class Session(APIKeyCookie):
@@ -102,15 +102,14 @@ def _note_use(key: ApiKey, *, now: datetime) -> None:
         ApiKey.objects.filter(unnoted, pk=key.pk).update(last_used_at=now)
 
 
-def _check_plan_includes_keys(account: Account, *, now: datetime) -> None:
+def _check_plan_includes_keys(account: Account, found: Found, *, now: datetime) -> None:
     """An account's own keys work while its plan has `api_access`; they are kept for when it has it again."""
     switch = catalog.current().features.get("api_access")
     if switch is None or switch.kind != "switch":
         return
-    customer: Customer | None = getattr(account, "customer", None)  # read with the key
     known = _known_access(account.pk)
-    now = (customer.clock_now if customer else None) or now
-    stamp = f"{catalog.current().fingerprint}:{customer.access_version if customer else 0}"
+    now = found.clock_now or now
+    stamp = f"{catalog.current().fingerprint}:{found.access_version}"
     if known.stamp != stamp or not known.learned_at <= now < known.valid_until:
         rights = entitlements.of(account, now=now)
         known.stamp, known.learned_at = rights.stamp, now

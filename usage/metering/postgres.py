@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import cast
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from usage.metering import prepared
 from usage.metering.attempts import Ask, Attempt, Outcome
@@ -28,10 +28,12 @@ _CONSUME = prepared.Statement(
 # https://www.postgresql.org/docs/current/functions-admin.html
 _BARRIER = prepared.Statement("usage_barrier", "SELECT pg_logical_emit_message(true, 'usage', '')::text")
 
-_CALL_BATCH = (
-    "SELECT outcome, seen_at, record_ids, used_before, reserved, limit_units, free, unit_amount, period_start,"
-    " period_end, needs_barrier FROM usage_consume_batch(%s::uuid, %s::varchar[], %s::int[], %s::bigint[],"
-    " %s::varchar[], %s, %s, %s::varchar[], %s::bigint, %s::bigint, %s)"
+_CONSUME_BATCH = prepared.Statement(
+    "usage_consume_batch",
+    "SELECT outcome, seen_at::text, array_to_string(record_ids, ','), used_before::text, reserved::text,"
+    " limit_units::text, free::text, unit_amount::text, period_start::text, period_end::text, needs_barrier::text"
+    " FROM usage_consume_batch($1::uuid, $2::varchar[], $3::int[], $4::bigint[], $5::varchar[], $6::timestamptz,"
+    " $7::varchar, $8::varchar[], $9::bigint, $10::bigint, $11::varchar)",
 )
 
 
@@ -50,8 +52,8 @@ class Counted:
     limit: int | None
     free: int
     unit_amount: int | None
-    period_start: datetime
-    period_end: datetime
+    period_start: datetime | None
+    period_end: datetime | None
     needs_barrier: bool
 
 
@@ -118,9 +120,25 @@ def attempt_batch(
         api_key_id,
         early_lock_release(),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(_CALL_BATCH, parameters)
-        return [Counted(*row) for row in cursor.fetchall()]
+    return [_counted(row) for row in prepared.rows(_CONSUME_BATCH, parameters)]
+
+
+def _counted(row: prepared.Row) -> Counted:
+    outcome, seen_at, ids, used, reserved, limit, free, amount, start, end, needs_barrier = row
+    assert outcome and seen_at
+    return Counted(
+        outcome,
+        datetime.fromisoformat(seen_at),
+        record_ids=[int(record_id) for record_id in ids.split(",")] if ids else [],
+        used_before=int(used or 0),
+        reserved=int(reserved or 0),
+        limit=int(limit) if limit else None,
+        free=int(free or 0),
+        unit_amount=int(amount) if amount else None,
+        period_start=datetime.fromisoformat(start) if start else None,
+        period_end=datetime.fromisoformat(end) if end else None,
+        needs_barrier=needs_barrier == "true",
+    )
 
 
 def early_lock_release() -> str:
