@@ -18,7 +18,7 @@ from typing import Any
 from weakref import WeakSet
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from psycopg import pq
 
 Row = Sequence[str | None]
@@ -64,7 +64,7 @@ def rows(statement: Statement, parameters: Sequence[object] = (), *, is_reading:
         return _run(statement, values, database)
     try:
         found = _run(statement, values, database)
-    except OperationalError:
+    except DatabaseError:  # libpq says no more of it than that
         if database.health_check_done or database.is_usable():
             raise
         # The connection was left over from an earlier request, and the server has ended it since.
