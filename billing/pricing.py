@@ -262,7 +262,7 @@ def _trial(plan: Plan, charge: str, viewer: Viewer) -> str:
         return ""
     first = viewer.now + timedelta(days=days)
     day = f"{first:%-d %B %Y}"
-    once = "One trial per person and card; a second one is charged at once."
+    once = "One trial per person and card; a second one is not started, and nothing is charged."
     if not plan.trial_needs_card:
         return f"Free for {days} days, no card needed. Add one by {day} to go on. {once}"
     return f"Free for {days} days. The first charge{charge} comes on {day}; cancel before and pay nothing. {once}"

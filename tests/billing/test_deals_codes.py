@@ -173,7 +173,7 @@ def test_codes_that_ended_or_are_another_customer_s_or_for_first_purchases_are_r
 ):
     running(shop, account, alice)
     other = Account.objects.get(person=charlie)
-    theirs = buy(shop, other, charlie, "hybrid_pro_month").stripe_customer_id
+    theirs = buy(shop, other, charlie, "hybrid_payg_tokens").stripe_customer_id
     code("THEIRS", limits={"customer": theirs})
     code("FIRST", limits={"restrictions": {"first_time_transaction": True}})
     over = int((clock.now(account) - timedelta(days=1)).timestamp())

@@ -34,7 +34,7 @@ def test_what_was_missed_is_made_good_and_told(shop, account, alice, charlie):
 
 
 def test_one_account_can_be_asked_about_alone(shop, account, alice, charlie):
-    buy(shop, charlie.personal_account, charlie, "hybrid_pro_month")
+    buy(shop, charlie.personal_account, charlie, "hybrid_payg_tokens")
     buy(shop, account, alice, "hybrid_team_month", 3)
 
     assert "Accounts asked about: 1;" in reconcile(str(account.pk))
