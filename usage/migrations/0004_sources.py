@@ -215,7 +215,7 @@ DECLARE
     v_ids bigint[];
     v_lock bigint;
 BEGIN
-    FOR place IN 1 .. array_length(p_features, 1) LOOP
+    FOR place IN 1 .. cardinality(p_features) LOOP
         v_lock := hashtextextended(p_account::text || ':' || p_features[place], 0);
         IF NOT pg_try_advisory_xact_lock(v_lock) THEN
             v_needs_barrier := p_early_lock_release IN ('on', 'auto');
@@ -227,7 +227,7 @@ BEGIN
 
     -- A key that was counted before violates one_record_per_idempotency_key below, and the batch goes the slow way: to
     -- look for a hundred keys first costs every batch what only one that is sent again needs.
-    FOR place IN 1 .. array_length(p_features, 1) LOOP
+    FOR place IN 1 .. cardinality(p_features) LOOP
         SELECT w.* INTO v_counter FROM usage_usagecounter w
         WHERE w.account_id = p_account AND w.feature = p_features[place]
             AND w.period_start <= v_seen_at AND w.period_start > v_seen_at - interval '40 days'
@@ -252,7 +252,7 @@ BEGIN
     IF v_needs_barrier THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
-    FOR place IN 1 .. array_length(p_features, 1) LOOP
+    FOR place IN 1 .. cardinality(p_features) LOOP
         v_counter := v_counters[place];
         v_units := (SELECT sum(units) FROM unnest(p_which, p_units) AS line (which, units) WHERE which = place);
         v_free := CASE WHEN v_counter.limit_units IS NULL THEN v_units ELSE GREATEST(
