@@ -1,10 +1,10 @@
 """Many processes use up one allowance at once, round after round, while PostgreSQL's backends are killed.
 
-    ./run soak usage [--rounds 500] [--processes 16] [--attempts 250] [--limit 1000] [--kill-every 25]
+    ./run soak usage [--rounds 500] [--processes 16] [--attempts 250] [--threads 1] [--limit 1000] [--kill-every 25]
 
-Each round is a new account. Every process makes its attempts, each under a key of its own, and sends an attempt again
-until it is answered. Good is: exactly the limit was granted, no act that was acknowledged is missing from the ledger,
-and counter, ledger and roll-up agree. A killed backend takes the whole server through crash recovery.
+Each round is a new account. Every thread of every process makes its attempts, each under a key of its own, and sends
+an attempt again until it is answered. Good is: exactly the limit was granted, no act that was acknowledged is missing
+from the ledger, and counter, ledger and roll-up agree. A killed backend takes the whole server through crash recovery.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,6 +59,7 @@ def main(words: list[str]) -> int:
         verdict = soak(
             rounds=asked.rounds,
             processes=asked.processes,
+            threads=asked.threads,
             attempts=asked.attempts,
             limit=asked.limit,
             kill_every=0 if lent else asked.kill_every,
@@ -98,11 +100,13 @@ def prepare(database_url: str) -> None:
     schema_load.load()
 
 
-def soak(*, rounds: int, processes: int, attempts: int, limit: int, kill_every: int, seed: int) -> Verdict:
+def soak(
+    *, rounds: int, processes: int, threads: int, attempts: int, limit: int, kill_every: int, seed: int
+) -> Verdict:
     """Run the rounds on the database the settings name. `kill_every` n: a backend dies in every n-th round; 0: none."""
     accounts = [_account(limit) for _ in range(rounds)]
     dice, verdict, began = random.Random(seed), Verdict(), time.monotonic()
-    with _workers(accounts, processes, attempts) as (start, answers):
+    with _workers(accounts, processes, threads, attempts) as (start, answers):
         for number, account_id in enumerate(accounts, 1):
             start.wait(PATIENCE_SECONDS)
             if kill_every and number % kill_every == 0:
@@ -114,7 +118,7 @@ def soak(*, rounds: int, processes: int, attempts: int, limit: int, kill_every: 
             verdict.granted += len(acknowledged)
             verdict.refused += sum(worker["refused"] for worker in found)
             verdict.sent_again += sum(worker["sent_again"] for worker in found)
-            wanted = min(limit, processes * attempts)
+            wanted = min(limit, processes * threads * attempts)
             for fault in _look(account_id, acknowledged, wanted=wanted):
                 verdict.faults.append(f"Round {number}: {fault}")
     verdict.seconds = time.monotonic() - began
@@ -125,7 +129,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run soak usage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    usual = {"rounds": 500, "processes": 16, "attempts": 250, "limit": 1000, "kill-every": 25, "seed": 1}
+    usual = {
+        "rounds": 500,
+        "processes": 16,
+        "threads": 1,
+        "attempts": 250,
+        "limit": 1000,
+        "kill-every": 25,
+        "seed": 1,
+    }
     for name, value in usual.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default: {value:,}")
     return parser
@@ -148,14 +160,14 @@ def _account(limit: int) -> Any:
 
 
 @contextmanager
-def _workers(accounts: list[Any], processes: int, attempts: int) -> Iterator[tuple[Any, Any]]:
+def _workers(accounts: list[Any], processes: int, threads: int, attempts: int) -> Iterator[tuple[Any, Any]]:
     from django.db import connections
 
     connections.close_all()
     context = multiprocessing.get_context("fork")
     start, answers = context.Barrier(processes + 1), context.Queue()
     workers = [
-        context.Process(target=_work, args=(number, accounts, attempts, start, answers), daemon=True)
+        context.Process(target=_work, args=(number, accounts, threads, attempts, start, answers), daemon=True)
         for number in range(processes)
     ]
     for worker in workers:
@@ -170,35 +182,53 @@ def _workers(accounts: list[Any], processes: int, attempts: int) -> Iterator[tup
                 worker.kill()
 
 
-def _work(number: int, accounts: list[Any], attempts: int, start: Any, answers: Any) -> None:
+def _work(number: int, accounts: list[Any], threads: int, attempts: int, start: Any, answers: Any) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        for turn, account_id in enumerate(accounts):
+            start.wait(PATIENCE_SECONDS * 3)
+            found = list(
+                pool.map(
+                    lambda thread, turn=turn, account_id=account_id: _attempts(
+                        account_id, f"{turn}-{number}-{thread}", attempts
+                    ),
+                    range(threads),
+                )
+            )
+            answers.put(
+                {
+                    "granted": [record_id for granted, *_ in found for record_id in granted],
+                    "refused": sum(refused for _, refused, _ in found),
+                    "sent_again": sum(sent_again for *_, sent_again in found),
+                }
+            )
+
+
+def _attempts(account_id: Any, name: str, attempts: int) -> tuple[list[int], int, int]:
+    """The acts that were granted, how many were refused, and how often one had to be sent again."""
     from accounts.models import Account
     from usage import metering
 
-    for turn, account_id in enumerate(accounts):
-        account = Account.objects.by_id_alone(account_id)
-        granted, refused, sent_again = [], 0, 0
-        start.wait(PATIENCE_SECONDS * 3)
-        for attempt in range(attempts):
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while True:
-                try:
-                    receipt = metering.consume(
-                        account=account,
-                        feature="generations",
-                        idempotency_key=f"{turn}-{number}-{attempt}",
-                        now=NOW,
-                    )
-                    granted.append(receipt.record_id)
-                    break
-                except metering.AllowanceExhausted:
-                    refused += 1
-                    break
-                except metering.CheckFailed:
-                    if time.monotonic() > deadline:
-                        raise
-                    sent_again += 1
-                    _reconnect()
-        answers.put({"granted": granted, "refused": refused, "sent_again": sent_again})
+    account = Account.objects.by_id_alone(account_id)
+    granted: list[int] = []
+    refused = sent_again = 0
+    for attempt in range(attempts):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                receipt = metering.consume(
+                    account=account, feature="generations", idempotency_key=f"{name}-{attempt}", now=NOW
+                )
+                granted.append(receipt.record_id)
+                break
+            except metering.AllowanceExhausted:
+                refused += 1
+                break
+            except metering.CheckFailed:
+                if time.monotonic() > deadline:
+                    raise
+                sent_again += 1
+                _reconnect()
+    return granted, refused, sent_again
 
 
 def _reconnect() -> None:

@@ -1,6 +1,7 @@
 """The numbers of usage, each within one run on a PostgreSQL with durability on.
 
-    .venv/bin/python -m benchmarks.usage [counting] [http] [windows] [pages] [--seconds 3] [--rounds 3] [--clients 16]
+    .venv/bin/python -m benchmarks.usage [counting] [http] [windows] [pages]
+        [--seconds 3] [--rounds 3] [--clients 16] [--processes 2]
 
 counting  `metering.consume` beside pgbench and beside the ORM, and what the roll-up costs
 http      POST /api/v1/usage and /api/v1/usage/batch beside a view that asks the database for 1, on the same server
@@ -43,6 +44,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument(
+        "--processes", type=int, default=2, help="How many processes the clients of `counting` are in."
+    )
     parser.add_argument("--accounts", type=int, default=1_000_000)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--flush-ms", type=int, default=0, help="Make the server's disk slower by so much.")

@@ -1,17 +1,21 @@
 """How fast units are counted, on one hot account and on a thousand, as ratios to pgbench on the same server.
 
-Everything runs at once on this machine: clients, server and pgbench. A client is a process that calls
-`metering.consume` in a loop.
+Everything runs at once on this machine: clients, server and pgbench. A client is a thread that calls
+`metering.consume` in a loop with a connection of its own; --processes says in how many processes they are, as web
+servers have it. Acts of one process that meet travel together (usage/metering/together.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import random
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +44,10 @@ COMMIT;""",
 
 def measure(url: str, options: argparse.Namespace) -> None:
     """Acts per second and latencies of every mode, in turns with pgbench, and the ratios."""
-    print(f"\n{options.clients} clients, {options.seconds} s, median of {options.rounds} rounds\n")
+    print(
+        f"\n{options.clients} clients in {options.processes} processes, {options.seconds} s,"
+        f" median of {options.rounds} rounds\n"
+    )
     print(f"{'':34}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}")
     measured: dict[str, list[Measured]] = {}
     # In turns, so that what else the machine does meets all of them.
@@ -68,37 +75,47 @@ def _called(mode: str) -> str:
 def _consume(mode: str, place: str, options: argparse.Namespace) -> tuple[float, float, float]:
     """Acts per second, and the median and 99th percentile of one act in milliseconds."""
     context = multiprocessing.get_context("fork")
-    start, results = context.Barrier(options.clients + 1), context.Queue()
-    clients = [
+    processes = min(options.processes, options.clients)
+    start, results = context.Barrier(processes + 1), context.Queue()
+    workers = [
         context.Process(
-            target=_client, args=(number, mode, place, options.seconds, start, results), daemon=True
+            target=_process,
+            args=(
+                number,
+                range(number, options.clients, processes),
+                mode,
+                place,
+                options.seconds,
+                start,
+                results,
+            ),
+            daemon=True,
         )
-        for number in range(options.clients)
+        for number in range(processes)
     ]
-    for client in clients:
-        client.start()
+    for worker in workers:
+        worker.start()
     start.wait(120)
     taken: list[float] = []
-    for _ in clients:
+    for _ in workers:
         taken += results.get(timeout=options.seconds + 60)
-    for client in clients:
-        client.join(30)
+    for worker in workers:
+        worker.join(30)
     cuts = statistics.quantiles(taken, n=100)
     return len(taken) / options.seconds, cuts[49] * 1000, cuts[98] * 1000
 
 
-def _client(number: int, mode: str, place: str, seconds: float, start: Any, results: Any) -> None:
-    import random
-
+def _process(
+    number: int, clients: range, mode: str, place: str, seconds: float, start: Any, results: Any
+) -> None:
     from django.conf import settings
 
     from accounts.models import Account
-    from usage import metering
-    from usage.metering import consuming, portable, postgres, prepared
+    from usage.metering import portable, postgres, prepared, together
 
     if mode == "reference":
         # Through the same verb, with the portable way in the place of the function.
-        consuming._attempt = portable.attempt
+        together.attempt = portable.attempt
     else:
         settings.METERING_EARLY_LOCK_RELEASE = "auto" if mode == "without the roll-up" else mode
     if mode == "without the roll-up":
@@ -106,7 +123,18 @@ def _client(number: int, mode: str, place: str, seconds: float, start: Any, resu
             "bench", postgres._CONSUME.text.replace("usage_consume", "bench_consume")
         )
     accounts = list(Account.objects.order_by("created_at", "id")[: 1 if place == "hot" else ACCOUNTS])
-    dice, prefix = random.Random(number), f"{mode}-{place}-{number}-{time.time_ns()}"
+    ready = threading.Barrier(len(clients), action=lambda: start.wait(120) and None)
+    with ThreadPoolExecutor(len(clients)) as pool:
+        prefix = f"{mode}-{place}-{number}-{time.time_ns()}"
+        found = pool.map(lambda client: _client(f"{prefix}-{client}", accounts, seconds, ready), clients)
+        results.put([taken for of_one in found for taken in of_one])
+
+
+def _client(prefix: str, accounts: list[Any], seconds: float, ready: threading.Barrier) -> list[float]:
+    """What each act of one client took, in seconds."""
+    from usage import metering
+
+    dice = random.Random(prefix)
 
     def act(count: int) -> None:
         metering.consume(
@@ -118,13 +146,13 @@ def _client(number: int, mode: str, place: str, seconds: float, start: Any, resu
 
     for count in range(20):
         act(-count - 1)
-    taken = []
-    start.wait(120)
+    taken: list[float] = []
+    ready.wait(120)
     end = time.perf_counter() + seconds
     while (begun := time.perf_counter()) < end:
         act(len(taken))
         taken.append(time.perf_counter() - begun)
-    results.put(taken)
+    return taken
 
 
 def _pgbench(url: str, script: str, place: str, options: argparse.Namespace) -> tuple[float, float, float]:

@@ -127,10 +127,11 @@ def prepare() -> None:
         )
         cursor.execute("SELECT pg_get_functiondef('usage_consume'::regproc)")
         (function,) = cursor.fetchone()
-        before, _, rest = function.replace("usage_consume(", "bench_consume(", 1).partition("), summed AS (")
-        _, end, after = rest.partition("SELECT recorded.id, counted.id")
+        before, _, rest = function.replace("usage_consume(", "bench_consume(", 1).partition(
+            "UPDATE usage_usageday"
+        )
         # The same without the roll-up, to know what that costs.
-        cursor.execute(before + ")" + end + after)
+        cursor.execute(before + rest.partition("IF NOT FOUND THEN")[2].partition("END IF;")[2])
         cursor.execute("VACUUM ANALYZE")
     connections.close_all()
 

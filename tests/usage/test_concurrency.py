@@ -1,17 +1,18 @@
 """However many count at once: exactly the limit is granted, and each act counts once. On real PostgreSQL."""
 
+import multiprocessing
 import random
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from accounts.models import Account
+from accounts.models import Account, User
 from tests.usage.conftest import NOON, assert_books_agree, opened, subscribe
 from usage import metering
 from usage.metering import counters, portable, postgres
@@ -284,3 +285,116 @@ def _life(
         attempt.period_start,
         attempt.period_end,
     )
+
+
+def test_nobody_waits_behind_an_account_that_is_busy_for_long(
+    account: Account, alice: User, generate: Any, settings: Any
+) -> None:
+    settings.METERING_EARLY_LOCK_RELEASE = "auto"
+    subscribe(account, "hundred", anchor=NOON)
+    busy = opened(alice, name="Busy")
+    subscribe(busy, "hundred", anchor=NOON)
+    held, let_go = Event(), Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            generate(key="long", account=busy)
+            held.set()
+            let_go.wait(20)
+
+    def count(number: int) -> Any:
+        # Every fourth is of the busy account, and travels with the others.
+        try:
+            return generate(key=f"act-{number}", account=account if number % 4 else busy).used
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS + 1) as pool:
+        holding = pool.submit(hold)
+        held.wait(20)
+        acts = [pool.submit(count, number) for number in range(THREADS)]
+        free = [act.result(timeout=10) for number, act in enumerate(acts) if number % 4]
+        still_waiting = [act for number, act in enumerate(acts) if not number % 4]
+        assert not any(act.done() for act in still_waiting)
+        let_go.set()
+        holding.result(timeout=10)
+        waited = [act.result(timeout=10) for act in still_waiting]
+
+    assert sorted(free) == list(range(1, 13))
+    assert sorted(waited) == [2, 3, 4, 5]
+    assert_books_agree(account)
+    assert_books_agree(busy)
+
+
+def test_a_server_that_goes_away_under_many_has_each_of_their_acts_counted_once(
+    account: Account, generate: Any, settings: Any
+) -> None:
+    settings.METERING_EARLY_LOCK_RELEASE = "auto"
+    subscribe(account, "hundred", anchor=NOON)
+    generate(key="opened")
+    asked_again: list[str] = []
+
+    def count(number: int) -> list[int]:
+        records = []
+        for turn in range(5):
+            while True:
+                try:
+                    records.append(generate(key=f"{number}-{turn}").record_id)
+                    break
+                except metering.CheckFailed:
+                    asked_again.append(f"{number}-{turn}")
+                    connection.close()
+            if number == 0:
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+        return records
+
+    connection.close()
+    found = [record for records in at_once(count) for record in records]
+
+    assert asked_again
+    assert len(set(found)) == THREADS * 5
+    assert UsageCounter.objects.get().used == THREADS * 5 + 1
+    assert_books_agree(account)
+
+
+def test_after_a_fork_the_child_waits_for_no_thread_of_its_parent(
+    account: Account, generate: Any, settings: Any
+) -> None:
+    settings.METERING_EARLY_LOCK_RELEASE = "auto"
+    subscribe(account, "hundred", anchor=NOON)
+    generate(key="opened")
+    held, let_go = Event(), Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            generate(key="long")
+            held.set()
+            let_go.wait(20)
+        connection.close()
+
+    def lead() -> None:
+        generate(key="led")
+        connection.close()
+
+    other = opened(account.members.get().user, name="Child")
+    subscribe(other, "hundred", anchor=NOON)
+    connection.close()
+    with ThreadPoolExecutor(2) as pool:
+        holding = pool.submit(hold)
+        held.wait(20)
+        leading = pool.submit(lead)
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: generate(key="in the child", account=other)
+        )
+        child.start()
+        child.join(20)
+        let_go.set()
+        holding.result(20)
+        leading.result(20)
+
+    assert child.exitcode == 0
+    assert_books_agree(other)

@@ -102,7 +102,7 @@ def test_units_that_are_no_count_are_refused_and_not_counted(
     assert not UsageCounter.objects.exists()
 
 
-@pytest.mark.parametrize("key", ["x" * 201, "a\0b", 7])
+@pytest.mark.parametrize("key", ["x" * 201, "a\0b", "half a character: \ud800", 7])
 def test_a_key_that_names_nothing_is_refused(generate: Any, key: Any) -> None:
     with pytest.raises(metering.InvalidKey):
         generate(key=key)

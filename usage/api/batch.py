@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router, Schema
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from accounts.models import Account
 from billing import catalog, clock
@@ -15,7 +15,7 @@ from usage import metering
 from usage.api import problems
 from usage.api.json import as_json
 from usage.api.problems import answer
-from usage.api.shapes import ProblemOut, SourceOut
+from usage.api.shapes import Body, ProblemOut, SourceOut
 from usage.api.standing import CHANGE_ERRORS, caller_of
 from usage.metering import Line, Receipt
 from usage.metering.batching import MOST_LINES
@@ -32,10 +32,8 @@ def install(api: NinjaAPI) -> None:
     )
 
 
-class LineIn(Schema):
+class LineIn(Body):
     """One act."""
-
-    model_config = ConfigDict(extra="forbid")
 
     feature: str = Field(
         description="A countable feature of the price list.", examples=["tokens"], max_length=60
@@ -47,10 +45,8 @@ class LineIn(Schema):
     idempotency_key: str = Field(description="Names this act.", min_length=1, max_length=200)
 
 
-class BatchIn(Schema):
+class BatchIn(Body):
     """Acts to count, in this order."""
-
-    model_config = ConfigDict(extra="forbid")
 
     lines: list[LineIn] = Field(min_length=1, max_length=MOST_LINES)
     mode: Literal["all", "each"] = Field(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Query, Router, Schema
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from accounts.models import Account, User
 from billing import catalog, clock, entitlements
@@ -16,7 +16,7 @@ from billing.models import CreditGrant
 from usage import budgets, metering
 from usage.api.callers import Caller
 from usage.api.problems import Problem, answer
-from usage.api.shapes import ProblemOut
+from usage.api.shapes import Body, ProblemOut
 from usage.api.standing import AccountParameter, caller_of
 from usage.metering import spending
 from usage.models import Budget, MemberBudget
@@ -98,10 +98,8 @@ class BudgetsOut(Schema):
     members: list[MemberBudgetOut]
 
 
-class BudgetIn(Schema):
+class BudgetIn(Body):
     """A new budget; null takes it away."""
-
-    model_config = ConfigDict(extra="forbid")
 
     # Checked by budgets, which know what money is; the schema says the same to readers.
     amount: Annotated[Any, WithJsonSchema({"anyOf": [_MONEY, {"type": "null"}]})] = Field(
@@ -110,10 +108,8 @@ class BudgetIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
-class MemberBudgetIn(Schema):
+class MemberBudgetIn(Body):
     """A new budget of one member; null takes it away."""
-
-    model_config = ConfigDict(extra="forbid")
 
     member: str = Field(description="The member's e-mail address.", max_length=254)
     feature: str = Field(max_length=60)

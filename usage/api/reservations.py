@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Header, NinjaAPI, Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict, Field, WithJsonSchema
+from pydantic import AwareDatetime, Field, WithJsonSchema
 
 from accounts.models import Account
 from billing import clock
 from usage import metering
 from usage.api.problems import answer
 from usage.api.receipts import note_quota, one_key, receipt_of
-from usage.api.shapes import ReceiptOut
+from usage.api.shapes import Body, ReceiptOut
 from usage.api.standing import CHANGE_ERRORS, ERRORS, AccountParameter, caller_of
 from usage.metering import Hold
 
@@ -41,10 +41,8 @@ def _said(status: int, code: str) -> Any:
     return lambda request, error: answer(status, code, str(error))
 
 
-class ReservationIn(Schema):
+class ReservationIn(Body):
     """Units to set aside."""
-
-    model_config = ConfigDict(extra="forbid")
 
     feature: str = Field(
         description="A countable feature of the price list.", examples=["tokens"], max_length=60
@@ -64,10 +62,8 @@ class ReservationIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
-class SettlementIn(Schema):
+class SettlementIn(Body):
     """What the work took."""
-
-    model_config = ConfigDict(extra="forbid")
 
     units: Annotated[Any, WithJsonSchema(_UNITS)] = Field(
         description="What it took: less than was held, as many, or more. For nothing at all, release."
@@ -79,10 +75,8 @@ class SettlementIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
-class ReleaseReservationIn(Schema):
+class ReleaseReservationIn(Body):
     """Nothing was used."""
-
-    model_config = ConfigDict(extra="forbid")
 
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 

@@ -7,15 +7,22 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Count = Annotated[int, Field(ge=0)]
 
 
-class UsageIn(Schema):
-    """Units to count."""
+class Body(BaseModel):
+    """What a call carries; a word we do not know is refused rather than passed over.
+
+    Not ninja's Schema: that one also reads rows of the database, and looks at each field as if it were one's.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+
+class UsageIn(Body):
+    """Units to count."""
 
     feature: str = Field(
         description="A countable feature of the price list.", examples=["tokens"], max_length=60

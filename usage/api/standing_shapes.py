@@ -6,17 +6,16 @@ import uuid
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import AwareDatetime, ConfigDict, Field, WithJsonSchema
+from pydantic import AwareDatetime, Field, WithJsonSchema
 
+from usage.api.shapes import Body
 from usage.standing import gauges
 
 _WHOLE = {"type": "integer", "maximum": gauges.MOST_UNITS}
 
 
-class ClaimIn(Schema):
+class ClaimIn(Body):
     """More of something."""
-
-    model_config = ConfigDict(extra="forbid")
 
     # Checked by gauges, which know what a unit is; the schema says the same to readers.
     units: Annotated[Any, WithJsonSchema({**_WHOLE, "minimum": 1, "default": 1})] = Field(
@@ -31,10 +30,8 @@ class ClaimIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
-class ReleaseIn(Schema):
+class ReleaseIn(Body):
     """Less of something."""
-
-    model_config = ConfigDict(extra="forbid")
 
     units: Annotated[Any, WithJsonSchema({**_WHOLE, "minimum": 1})] = Field(
         None, description="Without a key: how many; 1 when not said."
@@ -48,10 +45,8 @@ class ReleaseIn(Schema):
     account: uuid.UUID | None = Field(None, description="For whom; needed with a service key only.")
 
 
-class CountIn(Schema):
+class CountIn(Body):
     """How many there really are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     value: Annotated[Any, WithJsonSchema({**_WHOLE, "minimum": 0})] = Field(
         description="The whole count, taken also when it is above the limit."
@@ -81,10 +76,8 @@ class GaugesOut(Schema):
     gauges: list[GaugeOut]
 
 
-class SlotIn(Schema):
+class SlotIn(Body):
     """A run, by its key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     key: str = Field(description="Names the run, such as its id.", min_length=1, max_length=200)
     ttl_seconds: int = Field(

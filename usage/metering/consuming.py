@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, connections, transaction
 
 from accounts.models import Account, ApiKey, Member, User
 from billing import catalog
 from usage.alerts import hearing
-from usage.metering import counters, drawing, portable, postgres, receipts, refusing, windows
+from usage.metering import counters, drawing, portable, postgres, receipts, refusing, together, windows
 from usage.metering.attempts import Ask, Attempt
 from usage.metering.receipts import Receipt
 from usage.metering.refusals import (
@@ -97,6 +96,12 @@ def check(units: int, idempotency_key: str) -> None:
         or "\0" in idempotency_key
     ):
         raise InvalidKey("An idempotency key must be 1 to 200 characters. Send one that names this act.")
+    try:
+        idempotency_key.encode()
+    except UnicodeEncodeError:
+        raise InvalidKey(
+            "An idempotency key must be text; this one has half of a character. Send one that names this act."
+        ) from None
 
 
 def check_role(account: Account, user: User, feature: str) -> None:
@@ -143,12 +148,8 @@ def _attempt(ask: Ask) -> Attempt:
     if database.in_atomic_block:
         # A violated constraint must not end the caller's transaction.
         with transaction.atomic():
-            attempt = postgres.attempt(ask)
-    else:
-        attempt = postgres.attempt(ask)
-    if attempt.needs_barrier and settings.METERING_EARLY_LOCK_RELEASE != "off":
-        postgres.barrier()
-    return attempt
+            return postgres.attempt(ask)
+    return together.attempt(ask)
 
 
 def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int) -> Receipt:

@@ -48,7 +48,7 @@ CREATE TRIGGER usage_keep_key BEFORE INSERT ON usage_usagerecord FOR EACH ROW EX
 
 # What the function says about keys while the ledger is one table, and what it says when it has parts.
 _KEYS = (
-    ("            ON CONFLICT (account_id, idempotency_key) DO NOTHING\n", ""),
+    ("        ON CONFLICT (account_id, idempotency_key) DO NOTHING\n", ""),
     (
         "    IF v_outcome = 'granted' THEN",
         "    IF v_outcome = 'granted' AND NOT EXISTS (\n"

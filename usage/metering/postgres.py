@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import cast
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from usage.metering import prepared
 from usage.metering.attempts import Ask, Attempt, Outcome
@@ -22,7 +22,7 @@ from usage.metering.attempts import Ask, Attempt, Outcome
 _CONSUME = prepared.Statement(
     "usage_consume",
     "SELECT usage_consume($1::uuid, $2::varchar, $3::bigint, $4::varchar, $5::timestamptz, $6::varchar, $7::varchar,"
-    " $8::bigint, $9::bigint, $10::varchar)",
+    " $8::bigint, $9::bigint, $10::varchar, $11::varchar)",
 )
 # A transactional message writes to the log and so makes its commit flush it; `txid_current()` and others do not.
 # https://www.postgresql.org/docs/current/functions-admin.html
@@ -57,9 +57,23 @@ class Counted:
     needs_barrier: bool
 
 
-def attempt(ask: Ask) -> Attempt:
-    """Try once. In autocommit this is one round trip and one transaction; else it is part of the caller's."""
-    parameters = (
+def attempt(ask: Ask, *, patience: str | None = None) -> Attempt:
+    """Try once. In autocommit this is one round trip and one transaction; else it is part of the caller's.
+
+    patience  how long to wait at most for others who count the same, such as "50ms"; django.db.OperationalError then
+    """
+    (answer,) = prepared.run(_CONSUME, _parameters(ask, early_lock_release(), patience))
+    return _attempt(answer)
+
+
+def attempt_each(asks: list[Ask], *, patience: str) -> list[Attempt | DatabaseError]:
+    """Try them all, each in its own transaction whose lock is released early: nobody is answered before `barrier`."""
+    answers = prepared.each(_CONSUME, [_parameters(ask, "on", patience) for ask in asks])
+    return [answer if isinstance(answer, DatabaseError) else _attempt(answer[0]) for answer in answers]
+
+
+def _parameters(ask: Ask, early_lock_release: str, patience: str | None) -> tuple[object, ...]:
+    return (
         ask.account_id,
         ask.feature,
         ask.units,
@@ -69,9 +83,12 @@ def attempt(ask: Ask) -> Attempt:
         ask.meter_event_name,
         ask.user_id,
         ask.api_key_id,
-        early_lock_release(),
+        early_lock_release,
+        patience,
     )
-    (answer,) = prepared.run(_CONSUME, parameters)
+
+
+def _attempt(answer: str | None) -> Attempt:
     assert answer is not None
     outcome, seen_at, record_id, used, reserved, limit, start, end, credited, billed, cost, hot = (
         answer.split("|")

@@ -25,10 +25,12 @@ FORGET_TERMS = "UPDATE usage_usagecounter SET stamp = ''"
 CREATE = """
 CREATE FUNCTION usage_consume(
     p_account uuid, p_feature varchar, p_units bigint, p_key varchar, p_now timestamptz, p_catalog varchar,
-    p_meter_event varchar, p_user bigint, p_api_key bigint, p_early_lock_release varchar
+    p_meter_event varchar, p_user bigint, p_api_key bigint, p_early_lock_release varchar,
+    p_patience varchar DEFAULT NULL
 )
 -- One text is what PostgreSQL is quickest at handing out, empty where there is nothing:
 -- outcome|seen_at|record|used|reserved|limit|period_start|period_end|credited|billed|cost|needs_barrier
+-- p_patience: how long to wait at most for others who count this (as lock_timeout); NULL is as long as it takes.
 RETURNS text
 LANGUAGE plpgsql AS $function$
 DECLARE
@@ -39,11 +41,13 @@ DECLARE
     v_found record;
     v_earlier record;
     v_record bigint;
-    v_counted bigint;
 BEGIN
     -- A fair queue per account and feature: without it everyone waiting for the counter's row is woken at each commit.
     -- Having to wait is also how `auto` knows that an account is hot.
     IF NOT pg_try_advisory_xact_lock(hashtextextended(p_account::text || ':' || p_feature, 0)) THEN
+        IF p_patience IS NOT NULL THEN
+            PERFORM set_config('lock_timeout', p_patience, true);
+        END IF;
         PERFORM pg_advisory_xact_lock(hashtextextended(p_account::text || ':' || p_feature, 0));
         v_is_hot := p_early_lock_release IN ('on', 'auto');
     ELSE
@@ -111,36 +115,35 @@ BEGIN
     END LOOP;
 
     IF v_outcome = 'granted' THEN
-        -- The key decides: who finds it taken has counted nothing. And whoever changed the counter outside the queue
-        -- since it was read has the act tried again.
-        WITH recorded AS (
-            INSERT INTO usage_usagerecord (
-                account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
-                period_start, recorded_at, user_id, api_key_id
-            ) VALUES (
-                p_account, p_feature, p_units, 0, v_found.billed, v_found.billed * COALESCE(v_found.unit_amount, 0),
-                v_found.used + p_units, v_found.ceiling, p_key, v_found.period_start, v_seen_at, p_user, p_api_key
-            )
-            ON CONFLICT (account_id, idempotency_key) DO NOTHING
-            RETURNING id
-        ), counted AS (
+        -- The key decides: who finds it taken has counted nothing.
+        INSERT INTO usage_usagerecord (
+            account_id, feature, units, credited, billed, cost, used_after, limit_at_grant, idempotency_key,
+            period_start, recorded_at, user_id, api_key_id
+        ) VALUES (
+            p_account, p_feature, p_units, 0, v_found.billed, v_found.billed * COALESCE(v_found.unit_amount, 0),
+            v_found.used + p_units, v_found.ceiling, p_key, v_found.period_start, v_seen_at, p_user, p_api_key
+        )
+        ON CONFLICT (account_id, idempotency_key) DO NOTHING
+        RETURNING id INTO v_record;
+        IF v_record IS NOT NULL THEN
+            -- Whoever changed the counter outside the queue since it was read has the act tried again.
             UPDATE usage_usagecounter c
             SET used = c.used + p_units, billed = c.billed + v_found.billed
-            FROM recorded
             WHERE c.id = v_found.id AND c.used = v_found.used AND c.reserved = v_found.reserved
-                AND c.paid_reserved = v_found.paid_reserved
-            RETURNING c.id
-        ), summed AS (
-            INSERT INTO usage_usageday AS d (account_id, feature, day, user_id, api_key_id, units)
-            SELECT p_account, p_feature, (v_seen_at AT TIME ZONE 'UTC')::date, COALESCE(p_user, 0),
-                COALESCE(p_api_key, 0), p_units
-            FROM recorded
-            ON CONFLICT (account_id, feature, day, user_id, api_key_id) DO UPDATE SET units = d.units + p_units
-        )
-        SELECT recorded.id, counted.id INTO v_record, v_counted FROM recorded LEFT JOIN counted ON true;
-        IF v_record IS NOT NULL THEN
-            IF v_counted IS NULL THEN
+                AND c.paid_reserved = v_found.paid_reserved;
+            IF NOT FOUND THEN
                 RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = 'the counter has changed';
+            END IF;
+            -- The roll-up. Its row is nearly always there, and to change one is quicker than to offer one.
+            UPDATE usage_usageday d SET units = d.units + p_units
+            WHERE d.account_id = p_account AND d.feature = p_feature AND d.day = (v_seen_at AT TIME ZONE 'UTC')::date
+                AND d.user_id = COALESCE(p_user, 0) AND d.api_key_id = COALESCE(p_api_key, 0);
+            IF NOT FOUND THEN
+                INSERT INTO usage_usageday (account_id, feature, day, user_id, api_key_id, units)
+                VALUES (
+                    p_account, p_feature, (v_seen_at AT TIME ZONE 'UTC')::date, COALESCE(p_user, 0),
+                    COALESCE(p_api_key, 0), p_units
+                );
             END IF;
             IF v_found.billed > 0 AND p_meter_event IS NOT NULL THEN
                 INSERT INTO usage_meterevent (

@@ -1,0 +1,143 @@
+"""Acts of one process that meet travel together: one of them takes all who wait along, each its own transaction.
+
+A database counts an act in less time than it takes to be asked for one. So while one thread's acts are on their way,
+whoever comes meanwhile waits for the next journey instead of asking by itself; the first of them leads it. Its acts
+are sent without waiting for one another, each commits for itself, their locks are released early, and one flush is
+waited for before any of them is answered. An act that is alone travels alone, as if there were no others.
+
+Nobody waits behind somebody else's lock: who does not get to count within PATIENCE asks again, for itself alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from django.db import DatabaseError, OperationalError
+from psycopg.errors import InvalidSqlStatementName, LockNotAvailable
+
+from usage.metering import postgres, prepared
+from usage.metering.attempts import Ask, Attempt
+
+# Longer than any act that does not wait for a transaction of somebody's own.
+PATIENCE = "50ms"
+# Nothing was counted, and it will be when asked for alone: somebody else is counting for long, or the connection has
+# forgotten the statement.
+_ALONE = (LockNotAvailable, InvalidSqlStatementName)
+# Few enough for the answers to fit into the buffers of a connection.
+MOST = 32
+
+
+class _Turn:
+    """An act that waits to be taken along. Its gate opens when it was answered, or when it is its turn to lead."""
+
+    __slots__ = ("answer", "ask", "gate")
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.answer: Attempt | BaseException | None = None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+_door = threading.Lock()
+_waiting: list[_Turn] = []
+_is_under_way = False
+
+
+def attempt(ask: Ask) -> Attempt:
+    """Try once, with whoever else is counting in this process; what was counted is on disk then.
+
+    In autocommit only. Raises django.db.Error.
+    """
+    if postgres.early_lock_release() == "off" or not prepared.may_go_straight():
+        return _alone(ask)
+    turn = _Turn(ask)
+    if not _may_lead(turn):
+        turn.gate.acquire()
+    if turn.answer is None:
+        _lead(turn)
+    if isinstance(turn.answer, DatabaseError) and isinstance(turn.answer.__cause__, _ALONE):
+        return _alone(ask)
+    if isinstance(turn.answer, BaseException):
+        raise turn.answer
+    assert turn.answer is not None
+    return turn.answer
+
+
+def _alone(ask: Ask) -> Attempt:
+    found = postgres.attempt(ask)
+    if found.needs_barrier and postgres.early_lock_release() != "off":
+        postgres.barrier()
+    return found
+
+
+def _may_lead(turn: _Turn) -> bool:
+    global _is_under_way
+    with _door:
+        if _is_under_way:
+            _waiting.append(turn)
+            return False
+        _is_under_way = True
+        return True
+
+
+def _lead(own: _Turn) -> None:
+    with _door:
+        others = _waiting[: MOST - 1]
+        del _waiting[: MOST - 1]
+    turns = [own, *others]
+    try:
+        try:
+            answers = _journey(turns)
+        finally:
+            _hand_on()
+        # The next are under way while these wait for the disk.
+        if any(isinstance(answer, Attempt) and answer.needs_barrier for answer in answers):
+            postgres.barrier()
+        for turn, answer in zip(turns, answers, strict=True):
+            turn.answer = answer
+    except BaseException as error:
+        for turn in turns:
+            turn.answer = _unknown(error)
+        own.answer = error
+    finally:
+        for turn in others:
+            turn.gate.release()
+
+
+def _journey(turns: list[_Turn]) -> list[Attempt | DatabaseError]:
+    if len(turns) > 1:
+        return postgres.attempt_each([turn.ask for turn in turns], patience=PATIENCE)
+    try:
+        return [postgres.attempt(turns[0].ask, patience=PATIENCE)]
+    except DatabaseError as error:
+        return [error]
+
+
+def _hand_on() -> None:
+    global _is_under_way
+    with _door:
+        if _waiting:
+            _waiting.pop(0).gate.release()
+        else:
+            _is_under_way = False
+
+
+def _unknown(error: BaseException) -> DatabaseError:
+    """What those hear whose journey ended on the way: perhaps they were counted, and the same key will tell."""
+    if isinstance(error, DatabaseError):
+        return error
+    said = OperationalError("the thread that counted for this one was interrupted")
+    said.__cause__ = error
+    return said
+
+
+def _start_anew() -> None:
+    """After a fork nobody is under way: the threads that were stayed with the parent."""
+    global _door, _is_under_way
+    _door, _is_under_way = threading.Lock(), False
+    _waiting.clear()
+
+
+os.register_at_fork(after_in_child=_start_anew)
