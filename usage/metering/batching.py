@@ -161,10 +161,10 @@ def _at_once(
         return []
     if any(found.needs_barrier for found in counted) and settings.METERING_EARLY_LOCK_RELEASE != "off":
         postgres.barrier()
-    return _receipts(lines, dict(zip(features, counted, strict=True)))
+    return _receipts(lines, dict(zip(features, counted, strict=True)), prices.currency)
 
 
-def _receipts(lines: Sequence[Line], counted: dict[str, Counted]) -> list[Receipt | Fault]:
+def _receipts(lines: Sequence[Line], counted: dict[str, Counted], currency: str) -> list[Receipt | Fault]:
     running: dict[str, int] = dict.fromkeys(counted, 0)
     ids = {feature: iter(found.record_ids) for feature, found in counted.items()}
     made: list[Receipt | Fault] = []
@@ -188,6 +188,7 @@ def _receipts(lines: Sequence[Line], counted: dict[str, Counted]) -> list[Receip
                 ),
                 feature=line.feature,
                 units=line.units,
+                currency=currency,
             )
         )
     return made

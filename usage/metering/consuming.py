@@ -80,7 +80,7 @@ def consume(
         raise CheckFailed(
             "The allowance could not be checked just now, so nothing was counted. Try again with the same key."
         ) from error
-    receipt = _receipt(attempt, account=account, feature=feature, units=units)
+    receipt = _receipt(attempt, account=account, feature=feature, units=units, currency=plan_list.currency)
     hearing.note(receipt)
     return receipt
 
@@ -152,11 +152,11 @@ def _attempt(ask: Ask) -> Attempt:
     return together.attempt(ask)
 
 
-def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int) -> Receipt:
+def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int, currency: str) -> Receipt:
     if attempt.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before for another feature or number of units. Use a new key for a new act."
         )
     if attempt.outcome == "exhausted":
         raise refusing.exhausted(attempt, account=account, feature=feature, units=units)
-    return receipts.made(attempt, feature=feature, units=units)
+    return receipts.made(attempt, feature=feature, units=units, currency=currency)

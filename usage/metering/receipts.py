@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from billing import catalog
 from usage.metering import forgiving
 from usage.metering.attempts import Attempt
 
@@ -51,8 +50,8 @@ class Receipt:
     currency: str
 
 
-def made(attempt: Attempt, *, feature: str, units: int) -> Receipt:
-    """The receipt of an act that was granted or replayed."""
+def made(attempt: Attempt, *, feature: str, units: int, currency: str) -> Receipt:
+    """The receipt of an act that was granted or replayed. `currency` is the price list's."""
     assert attempt.period_end is not None
     assert attempt.record_id is not None
     return Receipt(
@@ -66,7 +65,7 @@ def made(attempt: Attempt, *, feature: str, units: int) -> Receipt:
         replayed=attempt.outcome == "replayed",
         sources=_sources(attempt, units),
         cost=attempt.cost,
-        currency=catalog.current().currency,
+        currency=currency,
     )
 
 

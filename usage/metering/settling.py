@@ -163,7 +163,9 @@ def _count_held(
             feature=reservation.feature,
             period_start=reservation.period_start,
         ).update(used=F("used") + units)
-    return receipts.made(attempt, feature=reservation.feature, units=units)
+    return receipts.made(
+        attempt, feature=reservation.feature, units=units, currency=catalog.current().currency
+    )
 
 
 def _cost(account: Account, feature: str, billed: int, *, counter: UsageCounter, now: datetime) -> int:
@@ -210,7 +212,9 @@ def _again(reservation: Reservation, units: int, *, now: datetime) -> Receipt:
 def _of_then(reservation: Reservation, units: int, key: str, *, now: datetime) -> Receipt:
     earlier = ledger.repeated(replace(_ask(reservation, units, now=now), idempotency_key=key), seen_at=now)
     assert earlier is not None
-    return receipts.made(earlier, feature=reservation.feature, units=units)
+    return receipts.made(
+        earlier, feature=reservation.feature, units=units, currency=catalog.current().currency
+    )
 
 
 def _together(first: Receipt, rest: Receipt) -> Receipt:
