@@ -77,6 +77,7 @@ def _status(subscription: Doc, *, truth: Truth, known: Subscription | None, now:
         "is_live": is_live(dict(subscription)) and not _is_surplus(subscription, truth),
         **_pause(subscription),
         "collection_method": subscription["collection_method"],
+        "stripe_schedule_id": id_of(subscription.get("schedule")),
     }
 
 
@@ -260,7 +261,7 @@ def _agreed(price: Doc, prices: Catalog) -> Price | None:
     return Price(
         lookup_key="",
         plan_key=plan.key,
-        amount=price["unit_amount"],
+        amount=price["unit_amount"] or 0,  # none where it has tiers, which Stripe adds up
         currency=price["currency"],
         interval=rhythm["interval"],
         interval_count=rhythm["interval_count"],

@@ -20,6 +20,10 @@ class PlanChangeQuerySet(models.QuerySet["PlanChange"]):
         """Those whose end is not known yet."""
         return self.filter(state__in=PlanChange.OPEN)
 
+    def planned(self) -> PlanChangeQuerySet:
+        """Those for the period's end, also while a change at once may still take their place."""
+        return self.filter(state__in=[PlanChange.State.SCHEDULED, PlanChange.State.SET_ASIDE])
+
 
 class PlanChange(models.Model):
     """From one price and quantity to another. The nonce of the page it was confirmed on makes it happen once."""
@@ -29,11 +33,13 @@ class PlanChange(models.Model):
         STARTED = "started", "Sent to Stripe"
         WAITING = "waiting", "Waits for the payment to be confirmed"
         SCHEDULED = "scheduled", "Will happen at the period's end"
+        # An upgrade took its place: paid, it is taken back; declined, called off or forgotten, it is planned again.
+        SET_ASIDE = "set_aside", "Set aside for a change at once"
         DONE = "done", "Done"
         FAILED = "failed", "Did not happen"
         UNDONE = "undone", "Taken back before it happened"
 
-    OPEN = ("started", "waiting", "scheduled")
+    OPEN = ("started", "waiting", "scheduled", "set_aside")
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="plan_changes")
     nonce = models.CharField(max_length=40, unique=True)

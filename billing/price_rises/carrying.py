@@ -115,7 +115,7 @@ def _take(step: PriceRiseStep) -> bool:
         return False
     if now < step.applies_at - AHEAD[_is_yearly(subscription)] or subscription.status != "active":
         return False
-    if PlanChange.objects.filter(account=step.account, state=PlanChange.State.SCHEDULED).exists():
+    if PlanChange.objects.filter(account=step.account).planned().exists():
         return False  # the customer has planned something else for that day; this waits to see what it is
     return _move(step, subscription, quantity=item.quantity, now=now)
 
