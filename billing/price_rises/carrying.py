@@ -107,7 +107,7 @@ def _take(step: PriceRiseStep) -> bool:
     if item.stripe_price_id not in (step.old_price_id, step.rise.to_price_id):
         return _leave_out(step, "pays another price by now")
     if step.state == State.PLANNED:
-        return _tell(step, subscription, now=now)
+        return _tell(step, subscription, quantity=item.quantity, now=now)
     assert step.applies_at is not None
     if now >= step.applies_at:  # nobody came in time: then it is the next renewal's
         step.applies_at = subscription.current_period_end
@@ -120,13 +120,14 @@ def _take(step: PriceRiseStep) -> bool:
     return _move(step, subscription, quantity=item.quantity, now=now)
 
 
-def _tell(step: PriceRiseStep, subscription: Subscription, *, now: datetime) -> bool:
+def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | None, now: datetime) -> bool:
     applies_at = _first_renewal(subscription, not_before=now + timedelta(days=step.rise.notice_days))
     if applies_at is None:
         return _leave_out(step, "has no renewal ahead")
     with transaction.atomic():
         step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
-        step.save(update_fields=["state", "told_at", "applies_at"])
+        step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
+        step.save(update_fields=["state", "told_at", "applies_at", "quantity"])
         _say("price_rise", step, f"price_rise:{step.pk}")
     return True
 
