@@ -12,9 +12,13 @@ DAY = timedelta(hours=24)
 
 
 class PlanChangeQuerySet(models.QuerySet["PlanChange"]):
+    def tried(self, *, now: datetime) -> PlanChangeQuerySet:
+        """Those that somebody confirmed on our pages in the last 24 hours, whatever became of them."""
+        return self.filter(created_at__gt=now - DAY, started_by__isnull=False)
+
     def counted(self, *, now: datetime) -> PlanChangeQuerySet:
-        """Those of the last 24 hours that count against what an account may change in a day."""
-        return self.filter(created_at__gt=now - DAY).exclude(state=PlanChange.State.FAILED)
+        """Those of them that count against what an account may change in a day."""
+        return self.tried(now=now).exclude(state=PlanChange.State.FAILED)
 
     def open(self) -> PlanChangeQuerySet:
         """Those whose end is not known yet."""
