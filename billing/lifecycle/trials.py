@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SALT = "tallyhouse.trial"
 KIND = "second_trial"
-# A buyer's second till is used within its life (checkout.SESSION_LIFE), and seen at once.
+# A buyer's second till is used within its life (checkout.opening.SESSION_LIFE), and seen at once.
 RACE = timedelta(hours=24)
 # Mailboxes where dots in the name are ignored (https://support.google.com/mail/answer/7436150).
 DOTLESS = ("gmail.com", "googlemail.com")
