@@ -109,7 +109,7 @@ def _write_down(wish: Wish, promise: Promise, *, user: User, held: Held, now: da
             to_price=promise.to_price,
             to_quantity=promise.to_quantity,
             shown_amount=promise.due,
-            shown_recurring=None if wish.price.meter else wish.price.charge(wish.quantity),
+            shown_recurring=None if wish.price.meter else promise.recurring,
             currency=promise.currency,
             takes_effect_at=preview.ends_at(wish.subscription, now=now) if wish.is_later else now,
             started_by=user,

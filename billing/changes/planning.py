@@ -10,7 +10,7 @@ from billing import alerts, catalog
 from billing.changes import planned, request, telling
 from billing.changes.refusals import ChangeRefused
 from billing.changes.wishes import Wish
-from billing.lifecycle import customers, schedules
+from billing.lifecycle import archived, customers, schedules
 from billing.lifecycle.lease import Held
 from billing.models import PlanChange, Subscription
 from billing.stripe import gateway, shapes
@@ -33,16 +33,23 @@ def schedule(change: PlanChange, wish: Wish, ids: dict[str, str], *, held: Held,
         idempotency_key=f"schedule:{change.nonce}:{held.token}",
     )
     held.renew()
-    gateway.post(
-        f"/v1/subscription_schedules/{made['id']}",
-        {
-            "end_behavior": "release",
-            # By the nonce a sync finds it again when the answer never reached our row.
-            "metadata": {customers.ACCOUNT_KEY: str(change.account_id), planned.CHANGE_KEY: change.nonce},
-            "phases": [_running(made["phases"][0]), _next(wish, ids, made["phases"][0])],
-        },
-        idempotency_key=f"phases:{change.nonce}:{held.token}",
-    )
+    phases = [_running(made["phases"][0]), _next(wish, ids, made["phases"][0])]
+    # Who bought before a price rose says its old price again, which is not for sale any more.
+    with archived.usable(item["price"] for phase in phases for item in phase["items"]):
+        held.renew()
+        gateway.post(
+            f"/v1/subscription_schedules/{made['id']}",
+            {
+                "end_behavior": "release",
+                # By the nonce a sync finds it again when the answer never reached our row.
+                "metadata": {
+                    customers.ACCOUNT_KEY: str(change.account_id),
+                    planned.CHANGE_KEY: change.nonce,
+                },
+                "phases": phases,
+            },
+            idempotency_key=f"phases:{change.nonce}:{held.token}",
+        )
     with held.saving():
         others = PlanChange.objects.filter(account=held.account).planned().exclude(pk=change.pk)
         others.update(state=PlanChange.State.UNDONE, finished_at=now)

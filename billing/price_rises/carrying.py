@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,7 +11,7 @@ from django.db import transaction
 from accounts.notifications import notify
 from billing import catalog, clock
 from billing.anchors import months_after
-from billing.lifecycle import subscriptions
+from billing.lifecycle import archived, subscriptions
 from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
 from billing.stripe import gateway, shapes
 
@@ -59,15 +58,8 @@ def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
     """
     stop(rise=rise, now=now)
     moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
-    # Stripe lets nobody on to a price that is archived, and goes on charging one that is archived after.
-    archived = [price_id for price_id in {step.old_price_id for step in moved} if not _is_active(price_id)]
-    for price_id in archived:
-        _set_active(price_id, True)
-    try:
+    with archived.usable(step.old_price_id for step in moved):
         return _give_back(moved)
-    finally:
-        for price_id in archived:
-            _set_active(price_id, False)
 
 
 def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
@@ -86,15 +78,6 @@ def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
             _say("price_rise_off", step, f"price_rise_off:{step.pk}")
         undone += 1
     return undone, failed
-
-
-def _is_active(price_id: str) -> bool:
-    return bool(gateway.get(f"/v1/prices/{price_id}")["active"])
-
-
-def _set_active(price_id: str, active: bool) -> None:
-    # A key of its own each time: on and off again are two acts.
-    gateway.post(f"/v1/prices/{price_id}", {"active": active}, idempotency_key=f"active:{uuid.uuid4()}")
 
 
 def _take(step: PriceRiseStep) -> bool:
