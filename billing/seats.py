@@ -70,7 +70,7 @@ def places(account: Account) -> int | None:
 
 def coming(account: Account) -> int | None:
     """How many people there will be room for from the period's end on, where fewer are planned; else None."""
-    planned = PlanChange.objects.filter(account=account, state=PlanChange.State.SCHEDULED).first()
+    planned = PlanChange.objects.filter(account=account).planned().first()
     plan = catalog.current().plans.get(planned.to_plan_key) if planned is not None else None
     if planned is None or plan is None:
         return None

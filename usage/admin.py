@@ -162,7 +162,8 @@ class MeterDeliveryAdmin(ReadOnlyAdmin):
             else:
                 self.log_change(request, delivery, "Billed by an invoice item")
                 amount = money.text(billed.amount, billed.currency)
-                self.message_user(request, f"{amount} is on the next invoice of {delivery.account}.")
+                which = "an invoice of its own" if billed.on_its_own else "the next invoice"
+                self.message_user(request, f"{amount} is on {which} of {delivery.account}.")
 
     @admin.action(description="Settled in another way: do nothing more", permissions=["decide"])
     def settle(self, request: HttpRequest, queryset: QuerySet[MeterDelivery]) -> None:

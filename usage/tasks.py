@@ -6,7 +6,7 @@ from billing import clock
 from config import nudge
 from usage import meters
 from usage.alerts import crossings, returning
-from usage.meters import closing, reconciliation, sending, silence
+from usage.meters import closing, ends, reconciliation, sending, silence
 from usage.standing import shrinking
 
 DELIVER_METER_EVENTS = "usage.tasks.deliver_meter_events"
@@ -23,8 +23,9 @@ def deliver_meter_events() -> None:
 
 @shared_task
 def close_meter_periods() -> None:
-    """See that what was used is at Stripe before its invoice is made, and that anything arrives there at all."""
+    """See that what was used is at Stripe before its invoice is made, that there was one, and that anything arrives."""
     closing.sweep(now=clock.wall())
+    ends.sweep(now=clock.wall())
     silence.look(now=clock.wall())
 
 

@@ -20,7 +20,7 @@ from accounts.models import User
 from billing import catalog, clock, money
 from billing.admin.grants import checked_overrides
 from billing.admin.read_only import ReadOnlyAdmin
-from billing.deals import offers
+from billing.deals import agreed, offers
 from billing.models import Enquiry, Offer
 
 OPEN_FOR = timedelta(days=30)
@@ -178,7 +178,7 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="per period")
     def per_period(self, offer: Offer) -> str:
-        return f"{money.text(offers.total(offer), offer.currency)} a {offer.interval}"
+        return f"{money.text(agreed.total(offer), offer.currency)} a {offer.interval}"
 
     @admin.display(description="link")
     def link(self, offer: Offer) -> str:

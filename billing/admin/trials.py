@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
 
 from django import forms
 from django.contrib import admin, messages
@@ -39,17 +38,16 @@ def put_off(request: HttpRequest, subscription_id: int) -> HttpResponse:
         request.POST if request.method == "POST" else None, initial={"days": 7, "nonce": uuid.uuid4()}
     )
     if request.method == "POST" and form.is_valid():
-        until = subscription.trial_end + timedelta(days=form.cleaned_data["days"])
         reason = form.cleaned_data["reason"]
         try:
             trial_ends.put_off(
                 account=subscription.account,
-                until=until,
+                days=form.cleaned_data["days"],
                 reason=reason,
                 by=str(request.user),
                 nonce=str(form.cleaned_data["nonce"]),
             )
-        except (trial_ends.NothingToChange, trial_ends.NotLater) as refusal:
+        except trial_ends.NothingToChange as refusal:
             form.add_error(None, str(refusal))
         except trial_ends.Busy:
             form.add_error(None, "Another change of this account is in progress. Try again in a moment.")

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from accounts.models import Account, User
 from billing import catalog
-from billing.changes import downgrade, preview, request, tokens, upgrade, wishes
+from billing.changes import planning, preview, request, tokens, upgrade, wishes
 from billing.changes.refusals import NotYours, Stale
 from billing.changes.tokens import Promise
 from billing.changes.wishes import Wish
 from billing.lifecycle import schedules, subscriptions
 from billing.lifecycle.lease import Held
 from billing.models import PlanChange
-from billing.stripe import gateway, shapes
+from billing.stripe import gateway
 
 
 def confirm(*, account: Account, user: User, token: str, now: datetime, wall: datetime) -> PlanChange:
@@ -40,12 +40,12 @@ def confirm(*, account: Account, user: User, token: str, now: datetime, wall: da
         ids = request.price_ids(wish, now=now)
         if wish.is_later:
             change = _write_down(wish, promise, user=user, held=held, now=now)
-            downgrade.schedule(change, wish, ids, held=held, now=now)
+            planning.schedule(change, wish, ids, held=held, now=now)
         else:
             _check_amount(wish, ids, promise, now=now)
             held.renew()
-            _let_go_of_schedule(wish, held)
             change = _write_down(wish, promise, user=user, held=held, now=now)
+            schedules.let_go(held, promise.subscription)
             upgrade.pay_and_change(change, wish, ids, prorated_at=promise.prorated_at, held=held)
     change.refresh_from_db()
     return change
@@ -90,24 +90,13 @@ def _check_amount(wish: Wish, ids: dict[str, str], promise: Promise, *, now: dat
         raise Stale("The amount due has changed meanwhile. Here it is anew; nothing was charged.")
 
 
-def _let_go_of_schedule(wish: Wish, held: Held) -> None:
-    """An upgrade takes back what was agreed for the period's end, whoever scheduled it."""
-    found = gateway.get(f"/v1/subscriptions/{wish.subscription.stripe_subscription_id}")
-    scheduled = shapes.id_of(found.get("schedule"))
-    if scheduled:
-        schedules.release(scheduled)
-        _take_back(held)
-
-
-def _take_back(held: Held) -> None:
-    with held.saving():
-        PlanChange.objects.filter(account=held.account, state=PlanChange.State.SCHEDULED).update(
-            state=PlanChange.State.UNDONE
-        )
-
-
 def _write_down(wish: Wish, promise: Promise, *, user: User, held: Held, now: datetime) -> PlanChange:
+    """Before Stripe is asked. What was planned gives way to a change at once, and is planned again if that fails."""
     with held.saving():
+        if not wish.is_later:
+            PlanChange.objects.filter(account=held.account, state=PlanChange.State.SCHEDULED).update(
+                state=PlanChange.State.SET_ASIDE
+            )
         return PlanChange.objects.create(
             account=wish.account,
             nonce=promise.nonce,
@@ -120,7 +109,7 @@ def _write_down(wish: Wish, promise: Promise, *, user: User, held: Held, now: da
             to_price=promise.to_price,
             to_quantity=promise.to_quantity,
             shown_amount=promise.due,
-            shown_recurring=None if wish.price.meter else wish.price.charge(wish.quantity),
+            shown_recurring=None if wish.price.meter else promise.recurring,
             currency=promise.currency,
             takes_effect_at=preview.ends_at(wish.subscription, now=now) if wish.is_later else now,
             started_by=user,

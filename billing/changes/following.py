@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
+from django.db.models import F
+
 from accounts.models import Account
-from billing import catalog
-from billing.changes import membership, telling
-from billing.models import PlanChange
-from billing.stripe import shapes
-from billing.stripe.catalog_push.diff import PRICE_KEY
+from billing import alerts
+from billing.changes import membership, planned, telling
+from billing.changes.planned import Planned
+from billing.models import Customer, PlanChange, Subscription
 from billing.stripe.shapes import Doc
 from billing.stripe.truth import Truth, is_live
 
@@ -20,50 +22,54 @@ NOT_MADE = "The change was not made."
 def settle(truth: Truth, *, account: Account, now: datetime) -> None:
     """Write on every open change what Stripe says of it, and owe the messages. Inside the sync's transaction.
 
-    `now` is the account's time.
+    What Stripe has planned and no change of ours speaks of (a crash lost it, or it was made in the Dashboard) becomes
+    one, so that the page shows it and takes it back. `now` is the account's time.
     """
     found = {document["id"]: document for document in truth.subscriptions}
+    coming = {
+        document["id"]: ahead
+        for document in truth.live()
+        if (ahead := planned.read(truth.schedules.get(document["id"]), document)) is not None
+    }
     for change in PlanChange.objects.filter(account=account).open().order_by("pk"):
-        document = found.get(change.stripe_subscription_id)
-        state = _state(change, document)
+        name = change.stripe_subscription_id
+        state = _state(change, found.get(name), coming.get(name))
         if state != change.state:
-            _write(change, state, now=now)
+            _write(change, state, coming.get(name), now=now)
+    for name, ahead in coming.items():
+        _adopt(name, ahead, account=account, now=now)
     membership.owe_if_behind(account, now=now)
 
 
-def _state(change: PlanChange, document: Doc | None) -> str:
+def _state(change: PlanChange, document: Doc | None, coming: Planned | None) -> str:
     if document is None or not is_live(dict(document)):
         return PlanChange.State.UNDONE if change.is_later else PlanChange.State.FAILED
-    scheduled = shapes.id_of(document.get("schedule"))
-    if change.state == PlanChange.State.SCHEDULED:
-        if _has(document, change):
-            return PlanChange.State.DONE
-        still = scheduled == change.stripe_schedule_id
-        return PlanChange.State.SCHEDULED if still else PlanChange.State.UNDONE
     if change.is_later:
-        return (
-            PlanChange.State.FAILED
-        )  # a crash between Stripe's answer and our row: it would have its schedule
-    if _has(document, change):
+        return _state_of_later(change, document, coming)
+    if planned.has(document, change.to_price, change.to_quantity):
         return PlanChange.State.DONE
     if document.get("pending_update") and change.state == PlanChange.State.WAITING:
         return PlanChange.State.WAITING
     return PlanChange.State.FAILED
 
 
-def _has(document: Doc, change: PlanChange) -> bool:
-    """Whether the subscription is what the change wanted. A metered price has no quantity to compare."""
-    price = catalog.current().find_price(change.to_price)
-    for item in shapes.items(document):
-        stripe_price = item["price"]
-        names = (stripe_price.get("lookup_key"), (stripe_price.get("metadata") or {}).get(PRICE_KEY))
-        if change.to_price in names:
-            is_metered = price is not None and price.meter is not None
-            return is_metered or item.get("quantity") == change.to_quantity
-    return False
+def _state_of_later(change: PlanChange, document: Doc, coming: Planned | None) -> str:
+    if coming is not None and coming.is_of(change):
+        return PlanChange.State.SCHEDULED
+    if change.state == PlanChange.State.SET_ASIDE:
+        return PlanChange.State.SET_ASIDE  # until what took its place is done, or it is put back
+    if planned.has(document, change.to_price, change.to_quantity):
+        return PlanChange.State.DONE
+    return PlanChange.State.UNDONE if change.state == PlanChange.State.SCHEDULED else PlanChange.State.FAILED
 
 
-def _write(change: PlanChange, state: str, *, now: datetime) -> None:
+def _write(change: PlanChange, state: str, coming: Planned | None, *, now: datetime) -> None:
+    if state == PlanChange.State.SCHEDULED:
+        assert coming is not None
+        change.state, change.stripe_schedule_id = state, coming.schedule_id
+        change.save(update_fields=["state", "stripe_schedule_id"])
+        telling.scheduled(change, now=now)
+        return
     if state == PlanChange.State.FAILED and not change.failure:
         waited = change.state == PlanChange.State.WAITING
         change.failure = NOT_CONFIRMED if waited else NOT_MADE
@@ -72,3 +78,53 @@ def _write(change: PlanChange, state: str, *, now: datetime) -> None:
     change.save(update_fields=["state", "failure", "finished_at"])
     if state == PlanChange.State.DONE:
         telling.done(change, now=now)
+    if not change.is_later:
+        _see_to_what_gave_way(change, now=now)
+
+
+def _see_to_what_gave_way(change: PlanChange, *, now: datetime) -> None:
+    """Done, it takes the place of what was planned; else that is to be planned again, by the sync that is asked for."""
+    aside = PlanChange.objects.filter(account=change.account, state=PlanChange.State.SET_ASIDE)
+    if change.state == PlanChange.State.DONE:
+        aside.update(state=PlanChange.State.UNDONE, finished_at=now)
+    elif aside.exists():
+        Customer.objects.filter(pk=change.account_id).update(sync_wanted=F("sync_wanted") + 1)
+
+
+def _adopt(subscription_id: str, coming: Planned, *, account: Account, now: datetime) -> None:
+    """Something is planned at Stripe that no change of ours speaks of."""
+    mine = PlanChange.objects.filter(account=account, state=PlanChange.State.SCHEDULED)
+    if any(coming.is_of(change) for change in mine):
+        return
+    row = Subscription.objects.filter(stripe_subscription_id=subscription_id, is_live=True).first()
+    if coming.price is None or row is None:
+        alerts.raise_alert(
+            key=f"unknown_schedule:{coming.schedule_id}",
+            kind="unknown_schedule",
+            message=f"Stripe will change the plan of {account} on {coming.at:%-d %B %Y} by {coming.schedule_id} to a "
+            "price the catalog does not know, so the page cannot name it. Add the price, or release the schedule.",
+            account=account,
+            now=now,
+        )
+        return
+    price = coming.price.in_currency(row.currency)
+    change = PlanChange.objects.create(
+        account=account,
+        nonce=uuid.uuid4().hex,
+        state=PlanChange.State.SCHEDULED,
+        is_later=True,
+        stripe_subscription_id=subscription_id,
+        stripe_schedule_id=coming.schedule_id,
+        from_plan_key=row.plan_key,
+        from_price=row.price_lookup_key,
+        from_quantity=row.quantity,
+        to_plan_key=price.plan_key,
+        to_price=price.lookup_key,
+        to_quantity=coming.quantity,
+        shown_amount=0,
+        shown_recurring=None if price.meter else price.charge(coming.quantity),
+        currency=price.currency,
+        takes_effect_at=coming.at,
+        created_at=now,
+    )
+    telling.scheduled(change, now=now)

@@ -99,11 +99,12 @@ def show(
         due=sums.due,
         currency=price.currency,
         prorated_at=prorated_at,
+        recurring=request.recurring(wish, ids),
     )
     return Receipt(
         wish=wish,
         sums=sums,
-        recurring=0 if price.meter else price.charge(quantity),
+        recurring=promise.recurring,
         effective_at=ends_at(wish.subscription, now=now) if wish.is_later else now,
         next_at=_next_at(wish, document, now=now),
         token=tokens.seal(promise, account=account, user=user, wall=wall),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from billing import alerts, catalog
-from billing.catalog import Price
+from billing.catalog import Price, Tier
 from billing.changes.refusals import ChangeRefused, WayOut
 from billing.changes.wishes import Wish
 from billing.models import Subscription, SubscriptionItem
@@ -91,7 +92,35 @@ def phase(wish: Wish, ids: dict[str, str]) -> list[dict[str, Any]]:
         for item in wish.subscription.items.all()
         if item.pk not in gone
     ]
-    return [{"price": ids[price.lookup_key], **_counted(wish, price)} for price in _charged(wish)] + kept
+    same = _kept(wish)  # an older price that goes by the same name stays the account's own
+    charged = [
+        {"price": same.get(price.lookup_key, ids[price.lookup_key]), **_counted(wish, price)}
+        for price in _charged(wish)
+    ]
+    return charged + kept
+
+
+def recurring(wish: Wish, ids: dict[str, str]) -> int:
+    """What every period costs from then on, in minor units: at the older price where the account has one and keeps it.
+
+    Raises the gateway's errors.
+    """
+    if wish.price.meter:
+        return 0
+    kept = _kept(wish).get(wish.price.lookup_key)
+    if kept is None or kept == ids[wish.price.lookup_key]:
+        return wish.price.charge(wish.quantity)
+    older = gateway.get(f"/v1/prices/{kept}", {"expand": ["tiers", "currency_options"]})
+    options = older.get("currency_options") or {}
+    named = older if older["currency"] == wish.price.currency else options.get(wish.price.currency) or older
+    tiers = tuple(
+        Tier(tier["up_to"], tier["unit_amount"] or 0, tier["flat_amount"] or 0)
+        for tier in older.get("tiers") or ()
+    )
+    price = replace(
+        wish.price, amount=named["unit_amount"] or 0, tiers=tiers, tiers_mode=older.get("tiers_mode")
+    )
+    return price.charge(wish.quantity)
 
 
 def replaced(subscription: Subscription) -> list[SubscriptionItem]:
@@ -109,6 +138,11 @@ def is_as_we_know(document: Doc, subscription: Subscription) -> bool:
 def _charged(wish: Wish) -> list[Price]:
     beside = [price for price in wish.plan.metered_prices if price.months == wish.price.months]
     return [wish.price, *(price for price in beside if price != wish.price)]
+
+
+def _kept(wish: Wish) -> dict[str, str]:
+    """Ids at Stripe, by lookup key, of the prices the plan is paid at now."""
+    return {item.lookup_key: item.stripe_price_id for item in replaced(wish.subscription)}
 
 
 def _counted(wish: Wish, price: Price) -> dict[str, int]:

@@ -27,6 +27,8 @@ class Promise:
     due: int
     currency: str
     prorated_at: int
+    # Of every period from then on.
+    recurring: int = 0
     # Single use: the row that is made of it is named so.
     nonce: str = ""
 

@@ -15,6 +15,9 @@ from billing.models import PlanChange, Subscription
 
 # Enough for somebody who tries things out; more would be a loop that harvests credits, or a mistake.
 CHANGES_A_DAY = 5
+# With those that were declined. Each writes an invoice, and Stripe writes twenty a day for a subscription
+# (https://docs.stripe.com/rate-limits).
+TRIES_A_DAY = 12
 # More than this is a matter for sales, and Stripe's own largest amount is not far.
 MOST_SEATS = 10_000
 
@@ -254,6 +257,12 @@ def _check_room(wish: Wish, *, wall: datetime) -> None:
 
 
 def _check_pace(account: Account, *, now: datetime) -> None:
+    if PlanChange.objects.filter(account=account).tried(now=now).count() >= TRIES_A_DAY:
+        raise ChangeRefused(
+            f"A change was tried {TRIES_A_DAY} times in the last 24 hours, which is the most. Try again tomorrow; "
+            "nothing was changed.",
+            way_out=WayOut.LATER,
+        )
     if PlanChange.objects.filter(account=account).counted(now=now).count() >= CHANGES_A_DAY:
         raise ChangeRefused(
             f"The plan was changed {CHANGES_A_DAY} times in the last 24 hours, which is the most. Try again tomorrow.",

@@ -105,7 +105,7 @@ def use(*, account: Account, code: Code) -> Subscription:
         present = gateway.get(path)
         if present["discounts"]:
             raise CodeRefused("Your plan has a discount already, and discounts do not add up.")
-        if PlanChange.objects.filter(account=account, state=PlanChange.State.SCHEDULED).exists():
+        if PlanChange.objects.filter(account=account).planned().exists():
             raise CodeRefused(
                 "A change of plan is planned. Take it back first, or use the code once it has happened."
             )

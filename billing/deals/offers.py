@@ -13,8 +13,8 @@ from django.urls import reverse
 
 from accounts.models import Account, User
 from billing import catalog, effects, money
-from billing.anchors import months_after
 from billing.catalog import Plan, Price
+from billing.deals import agreed
 from billing.lifecycle.checkout import MOST_SEATS
 from billing.models import Enquiry, Offer
 from billing.models.deals import new_nonce
@@ -53,9 +53,9 @@ def make(
 ) -> Offer:
     """Make an offer and owe the mail with its link. `now` is the account's time.
 
-    `amount` is in minor units of the catalog's currency, per seat and period; None takes the price list's, with its
-    steps for so many seats. `periods` is how many it runs, None until somebody cancels. Raises BadOffer and
-    catalog.UnknownPlan.
+    `amount` is in minor units of the catalog's currency, per seat and period; None takes the price list's as it is
+    now, with its steps for so many seats. `periods` is how many it runs, None until somebody cancels. Raises BadOffer
+    and catalog.UnknownPlan.
     """
     prices = catalog.current()
     listed = check(
@@ -78,6 +78,7 @@ def make(
             seats=seats,
             amount=amount,
             lookup_key=listed.lookup_key if listed else "",
+            listed=agreed.fixed(listed) if listed else {},
             currency=prices.currency,
             overrides=overrides or {},
             periods=periods,
@@ -163,20 +164,6 @@ def link(offer: Offer) -> str:
     return f"{settings.BASE_URL}{reverse('billing:offer', args=[token])}"
 
 
-def total(offer: Offer) -> int:
-    """Minor units per period, before tax."""
-    if offer.amount is not None:
-        return offer.amount * offer.seats
-    return catalog.current().price(offer.lookup_key).charge(offer.seats)
-
-
-def ends_at(offer: Offer, begins: datetime) -> datetime | None:
-    """The end of the last period of a contract that begins then; None when it goes on."""
-    if offer.periods is None:
-        return None
-    return months_after(begins, begins, offer.periods * (12 if offer.interval == "year" else 1))
-
-
 def words(offer: Offer) -> dict[str, Any]:
     """What is agreed, as the page and the mail say it."""
     prices = catalog.current()
@@ -187,7 +174,7 @@ def words(offer: Offer) -> dict[str, Any]:
         "offer": offer,
         "plan": plan,
         "plan_name": plan.name if plan else offer.plan_key,
-        "total": money.text(total(offer), offer.currency),
+        "total": money.text(agreed.total(offer), offer.currency),
         "each": each,
         "term": every or (f"1 {offer.interval}" if offer.periods else ""),
         "limits": [

@@ -60,8 +60,9 @@ def pause(*, account: Account, months: int) -> Offer:
         offer = offer_to(account)
         if offer is None or months not in offer.ends:
             raise NothingToChange("There is no such pause for this plan.")
-        schedules.let_go(held)
-        name = Subscription.objects.live().get(account=account).stripe_subscription_id
+        subscription = Subscription.objects.live().get(account=account)
+        schedules.let_go_of_known(held, subscription)
+        name = subscription.stripe_subscription_id
         gateway.post(
             f"/v1/subscriptions/{name}",
             {

@@ -18,8 +18,8 @@ from billing.stripe import mirror
 from billing.stripe.truth import Truth
 
 Row = TypeVar("Row", bound=Model)
-# Written at every sync; not a change of what the account may do.
-BOOKKEEPING = frozenset({"synced_at"})
+# No change of what the account may do.
+BOOKKEEPING = frozenset({"synced_at", "stripe_schedule_id"})
 
 
 def write(truth: Truth, *, customer: Customer, now: datetime) -> None:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from billing.lifecycle.lease import Held
-from billing.models import PlanChange
-from billing.stripe import gateway
+from billing.models import Subscription
+from billing.stripe import gateway, shapes
 
 
-def let_go(held: Held) -> None:
-    """Release what is scheduled for the account, under its lease; the sync after it takes our row back.
+def let_go(held: Held, subscription_id: str) -> None:
+    """Release what is scheduled for the subscription, under its account's lease; the sync after it says so on our rows.
+
+    Stripe is asked, not our rows: a crash, or somebody in the Dashboard, may have left a schedule we do not know yet.
+    Raises LeaseLost, the gateway's errors.
+    """
+    scheduled = shapes.id_of(gateway.get(f"/v1/subscriptions/{subscription_id}").get("schedule"))
+    if scheduled:
+        release(scheduled)
+    held.renew()
+
+
+def let_go_of_known(held: Held, subscription: Subscription) -> None:
+    """As `let_go`, of what the last sync saw, whoever made it.
 
     Stripe refuses to cancel or resume what a schedule manages
-    (https://docs.stripe.com/billing/subscriptions/subscription-schedules). Raises LeaseLost, the gateway's errors.
+    (https://docs.stripe.com/billing/subscriptions/subscription-schedules).
     """
-    waiting = PlanChange.objects.filter(account=held.account, state=PlanChange.State.SCHEDULED).first()
-    if waiting is not None:
-        release(waiting.stripe_schedule_id)
+    if subscription.stripe_schedule_id:
+        release(subscription.stripe_schedule_id)
         held.renew()
 
 

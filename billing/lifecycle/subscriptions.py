@@ -13,6 +13,8 @@ from django.db.models import F
 
 from accounts.models import Account
 from billing import alerts, clock, oversight
+from billing.changes import planning
+from billing.deals import replacing
 from billing.lifecycle import books, customers, duplicates, lease, money_back, pack_grants, schedules, trials
 from billing.lifecycle.lease import Held, LeaseLost
 from billing.lifecycle.lease import LeaseTaken as Busy
@@ -42,6 +44,8 @@ PATIENCE_SECONDS = 5.0
 MOST_ROUNDS = 6
 # The sweeper stops here, well before Celery's soft time limit would stop it in the middle.
 SERVE_SECONDS = 45
+# What a sync does at Stripe before it believes what it is told; each answers whether it did something.
+OWED = (duplicates.resolve, money_back.follow, trials.end_second, replacing.follow, planning.put_back)
 
 
 class NothingToChange(Exception):
@@ -154,13 +158,15 @@ def acting(*, account: Account, purpose: str, follow: bool = True) -> Iterator[H
     """
     try:
         with lease.hold(account=account, purpose=purpose, wait_seconds=PATIENCE_SECONDS) as held:
+            if follow:
+                # Before the act, so that whoever is killed in it leaves the account to the sweeper.
+                _want(account)
             try:
                 yield held
             except BaseException:
                 _want(account)
                 raise
             if follow:
-                _want(account)
                 _serve_or_leave_owed(held)
     except LeaseLost as error:
         raise Busy("Another change took over.") from error
@@ -173,7 +179,7 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
         subscription = _live(account)
         if subscription.is_fixed_term:
             raise NothingToChange("The contract says when the plan ends; only another contract changes that.")
-        schedules.let_go(held)
+        schedules.let_go_of_known(held, subscription)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":
             # A set date is taken back by clearing it; the two ways to end exclude each other at Stripe.
@@ -213,27 +219,26 @@ def _serve(held: Held) -> None:
             for explanation in failed:
                 _tell_of_mirror(explanation, account=held.account, now=now)
             Customer.objects.filter(pk=customer.pk).update(sync_served=wanted)
+            customer.refresh_from_db(fields=["sync_wanted"])  # the writing may have asked for another round
             if customer.sync_wanted == wanted:
                 held.give_back()
                 return
 
 
 def _ask(held: Held) -> Truth:
-    """The truth, after what must not be in it (a second subscription, one given back in full) has been ended."""
+    """The truth, after what must not be in it (a second subscription, one given back in full) has been ended, and what
+    is missing in it (a planned change that was set aside) has been put back.
+    """
     account = held.account
     intents = CheckoutIntent.objects.filter(account=account, state=CheckoutIntent.State.OPEN)
     sessions = [name for name in intents.values_list("stripe_session_id", flat=True) if name]
     invoices = list(
         Payment.objects.filter(account=account, status="open").values_list("stripe_invoice_id", flat=True)
     )
-    for _ in range(3):
+    for _ in range(len(OWED) + 1):
         said = truth.fetch(held.customer, open_sessions=sessions, open_invoices=invoices, between=held.renew)
         now = said.clock_now or clock.now(account)
-        if duplicates.resolve(said, account=account, held=held, now=now):
-            continue
-        if money_back.follow(said, account=account, held=held, now=now):
-            continue
-        if not trials.end_second(said, account=account, held=held, now=now):
+        if not any(see_to(said, account=account, held=held, now=now) for see_to in OWED):
             return said
     return said
 

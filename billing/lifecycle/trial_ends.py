@@ -2,62 +2,61 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from accounts.models import Account
-from billing import clock, effects
+from billing import clock
 from billing.lifecycle import subscriptions
 from billing.lifecycle.subscriptions import Busy, NothingToChange
 from billing.models import Customer, Effect, Subscription
 from billing.models.subscriptions import Status
 from billing.stripe import gateway
 
-__all__ = ["Busy", "NoCard", "NotLater", "NothingToChange", "put_off", "start"]
+__all__ = ["Busy", "NoCard", "NothingToChange", "put_off", "start"]
 
-
-class NotLater(Exception):
-    """The new end is not after the old one. The text is for staff."""
+KIND = "trial_put_off"
 
 
 class NoCard(Exception):
     """The plan cannot start: there is nothing to charge. The text is for the customer."""
 
 
-def put_off(*, account: Account, until: datetime, reason: str, by: str, nonce: str) -> None:
-    """Let a running trial end later, at `until`. `nonce` names this act: sent again it is done once.
+def put_off(*, account: Account, days: int, reason: str, by: str, nonce: str) -> None:
+    """Let a running trial end `days` later. `nonce` names this act: sent again it is done once.
 
-    Who did it and why stays on the record (an Effect). Raises NothingToChange when no trial runs, NotLater, Busy and
-    the gateway's errors. https://docs.stripe.com/billing/subscriptions/trials
+    From which end the days count is written down before Stripe is asked, with who did it and why (an Effect): after an
+    answer that got lost, the next press counts from there and not from the end it has moved already.
+
+    Raises NothingToChange when no trial runs, Busy and the gateway's errors.
+    https://docs.stripe.com/billing/subscriptions/trials
     """
-    key = f"trial_put_off:{nonce}"
     with subscriptions.acting(account=account, purpose="put_off_trial") as held:
-        if Effect.objects.filter(key=key).exists():
-            return
         running = Subscription.objects.live().filter(account=account, status=Status.TRIALING).first()
         if running is None or running.trial_end is None:
             raise NothingToChange("There is no trial that runs.")
-        if until <= running.trial_end:
-            raise NotLater(
-                f"The trial runs until {running.trial_end:%-d %B %Y, %H:%M} UTC; choose a later end."
-            )
-        gateway.post(
-            f"/v1/subscriptions/{running.stripe_subscription_id}",
-            {"trial_end": int(until.timestamp()), "proration_behavior": "none"},
-            idempotency_key=key,
-        )
+        now = clock.now(account)
         with held.saving():
-            effects.once(
-                key=key,
-                kind="trial_put_off",
-                account=account,
-                now=clock.now(account),
-                detail={
-                    "from": running.trial_end.isoformat(),
-                    "until": until.isoformat(),
-                    "by": by,
-                    "reason": reason,
+            act, _ = Effect.objects.get_or_create(
+                key=f"{KIND}:{nonce}",
+                defaults={
+                    "kind": KIND,
+                    "account": account,
+                    "created_at": now,
+                    "detail": {"from": running.trial_end.isoformat(), "by": by, "reason": reason},
                 },
             )
+        if act.done_at is not None:
+            return
+        until = datetime.fromisoformat(act.detail["from"]) + timedelta(days=days)
+        if until != running.trial_end:
+            gateway.post(
+                f"/v1/subscriptions/{running.stripe_subscription_id}",
+                {"trial_end": int(until.timestamp()), "proration_behavior": "none"},
+                idempotency_key=f"{act.key}:{held.token}",
+            )
+        with held.saving():
+            detail = {**act.detail, "until": until.isoformat(), "by": by, "reason": reason}
+            Effect.objects.filter(pk=act.pk).update(done_at=now, detail=detail)
 
 
 def start(*, account: Account) -> None:

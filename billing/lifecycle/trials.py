@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.models import EmailAddress
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.models import Account, Member, User
-from billing import alerts, catalog, effects
+from billing import alerts, catalog
 from billing.catalog import Plan
 from billing.lifecycle.projection import OFFER_KEY
 from billing.models import CheckoutIntent, Effect, Subscription, TrialRedemption
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from billing.lifecycle.lease import Held
 
 SALT = "tallyhouse.trial"
+KIND = "second_trial"
+# A buyer's second till is used within its life (checkout.opening.SESSION_LIFE), and seen at once.
+RACE = timedelta(hours=24)
 # Mailboxes where dots in the name are ignored (https://support.google.com/mail/answer/7436150).
 DOTLESS = ("gmail.com", "googlemail.com")
 
@@ -90,46 +93,57 @@ def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
     """End a trial whose buyer, or whose card, has had one with another account. Who is known by address gets none at
     the till, unless both tills were open before either was used; a card is known only when it has been entered.
 
-    Of a buyer who is known, the first payment is taken then, as without a trial. Of a known card nothing is taken: who
-    was told at the till that nothing is due today is not charged for having been told so. The plan is not started, and
-    the page says why. Once per subscription: a trial that staff give after it stays. Answers True when one was ended:
-    then ask anew. Raises LeaseLost and the gateway's errors.
+    Nothing is taken: who was told at the till that nothing is due today is not charged for having been told so. The
+    plan is not started, and the page says why. It is written down first, so that a crash in between is made good by
+    the next sync. Once per subscription: a trial that staff give after it stays. Answers True when one was ended: then
+    ask anew. Raises LeaseLost and the gateway's errors.
     """
-    # A trial that is part of an offer was given by staff, who know whom.
-    sold = [sub for sub in truth.live() if not (sub.get("metadata") or {}).get(OFFER_KEY)]
-    owed = [
-        (sub["id"], known)
-        for sub in sold
-        if sub["status"] == "trialing"
-        and not Effect.objects.filter(key=f"second_trial:{sub['id']}").exists()
-        and (known := _known_by(sub, truth, account=account))
-    ]
-    for name, known in owed:
+    for subscription in truth.live():
+        # A trial that is part of an offer was given by staff, who know whom.
+        is_sold = not (subscription.get("metadata") or {}).get(OFFER_KEY)
+        if subscription["status"] == "trialing" and is_sold:
+            _write_down(subscription, truth, account=account, held=held, now=now)
+    owed = list(Effect.objects.filter(account=account, kind=KIND, done_at__isnull=True).order_by("pk"))
+    for effect in owed:
         held.renew()
-        became = _refuse(name) if known == "card" else _end_trial(name)
+        became = _refuse(effect.detail["subscription"])
         with held.saving():
-            key = f"second_trial:{name}"
-            effects.once(
-                key=key,
-                kind="second_trial",
-                account=account,
-                now=now,
-                detail={"became": became, "known": known},
-            )
+            Effect.objects.filter(pk=effect.pk).update(done_at=now)
             alerts.raise_alert(
-                key=key,
-                kind="second_trial",
-                message=f"{account} began a trial although its {known} has had one with another account. {became}",
+                key=effect.key,
+                kind=KIND,
+                message=f"{account} began a trial although its {effect.detail['known']} has had one with another "
+                f"account. {became}",
                 account=account,
                 now=now,
             )
     return bool(owed)
 
 
-def _known_by(subscription: dict[str, Any], truth: Truth, *, account: Account) -> str:
+def _write_down(
+    subscription: dict[str, Any], truth: Truth, *, account: Account, held: Held, now: datetime
+) -> None:
+    key = f"{KIND}:{subscription['id']}"
+    if Effect.objects.filter(key=key).exists():
+        return
+    known = _known_by(subscription, truth, account=account, now=now)
+    if known:
+        with held.saving():
+            Effect.objects.create(
+                key=key,
+                kind=KIND,
+                account=account,
+                created_at=now,
+                detail={"subscription": subscription["id"], "known": known},
+            )
+
+
+def _known_by(subscription: dict[str, Any], truth: Truth, *, account: Account, now: datetime) -> str:
     """What has had a trial elsewhere: "buyer", "card", or nothing."""
     counted = _counted()
-    if TrialRedemption.Kind.EMAIL in counted and _had_one_elsewhere(account):
+    # An address that is proven later takes nothing away from a trial that was begun in good faith.
+    is_young = now - shapes.known_moment(subscription["created"]) < RACE
+    if is_young and TrialRedemption.Kind.EMAIL in counted and _had_one_elsewhere(account):
         return "buyer"
     if TrialRedemption.Kind.CARD not in counted:
         return ""
@@ -152,13 +166,15 @@ def _fingerprint(subscription: dict[str, Any], truth: Truth) -> str:
     return card.get("fingerprint") or ""
 
 
-def was_refused(account: Account) -> bool:
-    """Whether the account's latest subscription was a trial that its card had had before."""
+def was_refused(account: Account) -> str:
+    """What had had its trial before, "buyer" or "card", where the account's latest subscription was a second trial;
+    else empty.
+    """
     latest = Subscription.objects.filter(account=account).order_by("-started_at", "-pk").first()
     if latest is None or latest.is_live:
-        return False
-    key = f"second_trial:{latest.stripe_subscription_id}"
-    return Effect.objects.filter(key=key, detail__known="card").exists()
+        return ""
+    refused = Effect.objects.filter(key=f"{KIND}:{latest.stripe_subscription_id}").first()
+    return str(refused.detail["known"]) if refused else ""
 
 
 def _refuse(subscription_id: str) -> str:
@@ -168,19 +184,6 @@ def _refuse(subscription_id: str) -> str:
     except gateway.NotFound:
         return f"{subscription_id} had ended already."
     return f"{subscription_id} was not started, and nothing was charged."
-
-
-def _end_trial(subscription_id: str) -> str:
-    """https://docs.stripe.com/billing/subscriptions/trials"""
-    try:
-        gateway.post(
-            f"/v1/subscriptions/{subscription_id}",
-            {"trial_end": "now"},
-            idempotency_key=f"second_trial:{subscription_id}",
-        )
-    except (gateway.InvalidRequest, gateway.CardDeclined) as refusal:
-        return f"Ending {subscription_id}'s trial was refused: {refusal} End it by hand at Stripe."
-    return f"The trial of {subscription_id} was ended and the first payment asked for."
 
 
 def _had_one_elsewhere(account: Account) -> bool:

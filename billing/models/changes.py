@@ -12,13 +12,21 @@ DAY = timedelta(hours=24)
 
 
 class PlanChangeQuerySet(models.QuerySet["PlanChange"]):
+    def tried(self, *, now: datetime) -> PlanChangeQuerySet:
+        """Those that somebody confirmed on our pages in the last 24 hours, whatever became of them."""
+        return self.filter(created_at__gt=now - DAY, started_by__isnull=False)
+
     def counted(self, *, now: datetime) -> PlanChangeQuerySet:
-        """Those of the last 24 hours that count against what an account may change in a day."""
-        return self.filter(created_at__gt=now - DAY).exclude(state=PlanChange.State.FAILED)
+        """Those of them that count against what an account may change in a day."""
+        return self.tried(now=now).exclude(state=PlanChange.State.FAILED)
 
     def open(self) -> PlanChangeQuerySet:
         """Those whose end is not known yet."""
         return self.filter(state__in=PlanChange.OPEN)
+
+    def planned(self) -> PlanChangeQuerySet:
+        """Those for the period's end, also while a change at once may still take their place."""
+        return self.filter(state__in=[PlanChange.State.SCHEDULED, PlanChange.State.SET_ASIDE])
 
 
 class PlanChange(models.Model):
@@ -29,11 +37,13 @@ class PlanChange(models.Model):
         STARTED = "started", "Sent to Stripe"
         WAITING = "waiting", "Waits for the payment to be confirmed"
         SCHEDULED = "scheduled", "Will happen at the period's end"
+        # An upgrade took its place: paid, it is taken back; declined, called off or forgotten, it is planned again.
+        SET_ASIDE = "set_aside", "Set aside for a change at once"
         DONE = "done", "Done"
         FAILED = "failed", "Did not happen"
         UNDONE = "undone", "Taken back before it happened"
 
-    OPEN = ("started", "waiting", "scheduled")
+    OPEN = ("started", "waiting", "scheduled", "set_aside")
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="plan_changes")
     nonce = models.CharField(max_length=40, unique=True)

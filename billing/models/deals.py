@@ -78,6 +78,8 @@ class Offer(models.Model):
     amount = models.BigIntegerField(null=True, blank=True)
     # The price of the price list that was meant where `amount` is None.
     lookup_key = models.CharField(max_length=120, blank=True)
+    # What that price said when the offer was made (billing.deals.agreed): the list may change, an offer does not.
+    listed = models.JSONField(default=dict, blank=True)
     currency = models.CharField(max_length=3)
     # By feature key, as in PlanGrant: {"projects": 40, "runs": null}; null is unlimited.
     overrides = models.JSONField(default=dict, blank=True)

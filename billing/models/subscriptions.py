@@ -82,6 +82,8 @@ class Subscription(models.Model):
     paused_from = models.DateTimeField(null=True, blank=True)
     pause_resumes_at = models.DateTimeField(null=True, blank=True)
     collection_method = models.CharField(max_length=24, default="charge_automatically")
+    # What manages its next change at Stripe, whoever made it.
+    stripe_schedule_id = models.CharField(max_length=64, blank=True)
 
     # Payment grace: set by the first failure of an open delinquency, cleared by payment, not moved by retries.
     first_failed_at = models.DateTimeField(null=True, blank=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,7 +11,7 @@ from django.db import transaction
 from accounts.notifications import notify
 from billing import catalog, clock
 from billing.anchors import months_after
-from billing.lifecycle import subscriptions
+from billing.lifecycle import archived, subscriptions
 from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
 from billing.stripe import gateway, shapes
 
@@ -59,15 +58,8 @@ def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
     """
     stop(rise=rise, now=now)
     moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
-    # Stripe lets nobody on to a price that is archived, and goes on charging one that is archived after.
-    archived = [price_id for price_id in {step.old_price_id for step in moved} if not _is_active(price_id)]
-    for price_id in archived:
-        _set_active(price_id, True)
-    try:
+    with archived.usable(step.old_price_id for step in moved):
         return _give_back(moved)
-    finally:
-        for price_id in archived:
-            _set_active(price_id, False)
 
 
 def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
@@ -88,15 +80,6 @@ def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
     return undone, failed
 
 
-def _is_active(price_id: str) -> bool:
-    return bool(gateway.get(f"/v1/prices/{price_id}")["active"])
-
-
-def _set_active(price_id: str, active: bool) -> None:
-    # A key of its own each time: on and off again are two acts.
-    gateway.post(f"/v1/prices/{price_id}", {"active": active}, idempotency_key=f"active:{uuid.uuid4()}")
-
-
 def _take(step: PriceRiseStep) -> bool:
     """The next thing that is due for this step, if something is."""
     now = clock.now(step.account)
@@ -107,7 +90,7 @@ def _take(step: PriceRiseStep) -> bool:
     if item.stripe_price_id not in (step.old_price_id, step.rise.to_price_id):
         return _leave_out(step, "pays another price by now")
     if step.state == State.PLANNED:
-        return _tell(step, subscription, now=now)
+        return _tell(step, subscription, quantity=item.quantity, now=now)
     assert step.applies_at is not None
     if now >= step.applies_at:  # nobody came in time: then it is the next renewal's
         step.applies_at = subscription.current_period_end
@@ -115,18 +98,19 @@ def _take(step: PriceRiseStep) -> bool:
         return False
     if now < step.applies_at - AHEAD[_is_yearly(subscription)] or subscription.status != "active":
         return False
-    if PlanChange.objects.filter(account=step.account, state=PlanChange.State.SCHEDULED).exists():
+    if PlanChange.objects.filter(account=step.account).planned().exists():
         return False  # the customer has planned something else for that day; this waits to see what it is
     return _move(step, subscription, quantity=item.quantity, now=now)
 
 
-def _tell(step: PriceRiseStep, subscription: Subscription, *, now: datetime) -> bool:
+def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | None, now: datetime) -> bool:
     applies_at = _first_renewal(subscription, not_before=now + timedelta(days=step.rise.notice_days))
     if applies_at is None:
         return _leave_out(step, "has no renewal ahead")
     with transaction.atomic():
         step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
-        step.save(update_fields=["state", "told_at", "applies_at"])
+        step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
+        step.save(update_fields=["state", "told_at", "applies_at", "quantity"])
         _say("price_rise", step, f"price_rise:{step.pk}")
     return True
 

@@ -6,15 +6,19 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from accounts.models import Account, User
 from billing import catalog
+from billing.catalog import Price
 from billing.models import PriceRise, PriceRiseStep, SubscriptionItem
 from billing.stripe import gateway
+from billing.stripe.shapes import Doc
 
 LEAST_NOTICE_DAYS = 7
+WITH_CURRENCIES = {"expand": ["currency_options"]}
 
 
 class CannotRise(Exception):
@@ -23,7 +27,7 @@ class CannotRise(Exception):
 
 @dataclass(frozen=True)
 class Move:
-    """One account's item that would move; amounts in minor units of `currency`, for one of `quantity`."""
+    """One account's item that would move; amounts in minor units of the account's `currency`, for one of `quantity`."""
 
     account: Account
     item: SubscriptionItem
@@ -58,39 +62,26 @@ def plan(*, from_name: str, to_lookup_key: str, held_out: Collection[uuid.UUID] 
     price = catalog.current().find_price(to_lookup_key)
     if price is None:
         raise CannotRise(f"The price list has no price {to_lookup_key!r}.")
-    found = gateway.get("/v1/prices", {"lookup_keys": [to_lookup_key], "active": True})["data"]
-    if not found or found[0].get("unit_amount") != price.amount:
+    found = gateway.get(
+        "/v1/prices", {"lookup_keys": [to_lookup_key], "active": True, "expand": ["data.currency_options"]}
+    )["data"]
+    if not found or not _is_as_listed(found[0], price):
         raise CannotRise("Stripe does not have this price as the price list has it. Run sync_catalog first.")
     new = found[0]
     items = SubscriptionItem.objects.filter(subscription__is_live=True).exclude(stripe_price_id=new["id"])
     by_id = from_name.startswith("price_")
     items = items.filter(stripe_price_id=from_name) if by_id else items.filter(lookup_key=from_name)
     old_prices = {
-        price_id: gateway.get(f"/v1/prices/{price_id}")
+        price_id: gateway.get(f"/v1/prices/{price_id}", WITH_CURRENCIES)
         for price_id in sorted(set(items.values_list("stripe_price_id", flat=True)))
     }
-    moves = []
-    for item in items.select_related("subscription__account").order_by("subscription__account__name", "pk"):
-        old = old_prices[item.stripe_price_id]
-        if (old["recurring"]["interval"], old["recurring"]["interval_count"], old["currency"]) != (
-            new["recurring"]["interval"],
-            new["recurring"]["interval_count"],
-            new["currency"],
-        ):
-            raise CannotRise(f"{old['id']} is billed in another rhythm or currency than {to_lookup_key}.")
+    for old in old_prices.values():
+        if _rhythm(old) != _rhythm(new):
+            raise CannotRise(f"{old['id']} is billed in another rhythm than {to_lookup_key}.")
         if old.get("unit_amount") is None:
             raise CannotRise(f"{old['id']} has tiers; such a price cannot be moved by a campaign.")
-        subscription = item.subscription
-        moves.append(
-            Move(
-                account=subscription.account,
-                item=item,
-                old_amount=old["unit_amount"],
-                new_amount=new["unit_amount"],
-                currency=new["currency"],
-                left_out=_left_out(item, held_out=held_out),
-            )
-        )
+    ordered = items.select_related("subscription__account").order_by("subscription__account__name", "pk")
+    moves = [_move(item, old_prices[item.stripe_price_id], new, held_out=held_out) for item in ordered]
     return Plan(from_name=from_name, to_lookup_key=to_lookup_key, to_price_id=new["id"], moves=tuple(moves))
 
 
@@ -133,6 +124,49 @@ def begin(*, plan: Plan, notice_days: int, reason: str, by: User | None, now: da
             ]
         )
     return rise
+
+
+def _move(item: SubscriptionItem, old: Doc, new: Doc, *, held_out: Collection[uuid.UUID]) -> Move:
+    """What it is for this account: in the currency it pays in, which stays
+    (https://docs.stripe.com/billing/customer#currency).
+    """
+    subscription = item.subscription
+    currency = subscription.currency
+    pays, asked = _amount_in(old, currency), _amount_in(new, currency)
+    left_out = _left_out(item, held_out=held_out)
+    if not left_out and (pays is None or asked is None):
+        left_out = f"pays in {currency.upper()}, in which the new price is not sold"
+    elif not left_out and pays == asked:
+        left_out = f"pays the same in {currency.upper()} already"
+    pays = pays or 0
+    return Move(
+        account=subscription.account,
+        item=item,
+        old_amount=pays,
+        new_amount=pays if asked is None else asked,
+        currency=currency,
+        left_out=left_out,
+    )
+
+
+def _is_as_listed(entry: Doc, price: Price) -> bool:
+    others = {code: _amount_in(entry, code) for code in _options(entry) if code != entry["currency"]}
+    return entry.get("unit_amount") == price.amount and others == dict(price.currencies)
+
+
+def _rhythm(entry: Doc) -> tuple[str, int]:
+    return entry["recurring"]["interval"], entry["recurring"]["interval_count"]
+
+
+def _amount_in(entry: Doc, currency: str) -> int | None:
+    """https://docs.stripe.com/api/prices/object#price_object-currency_options"""
+    if entry["currency"] == currency:
+        return entry["unit_amount"]  # type: ignore[no-any-return]
+    return (_options(entry).get(currency) or {}).get("unit_amount")
+
+
+def _options(entry: Doc) -> dict[str, Any]:
+    return entry.get("currency_options") or {}
 
 
 def _left_out(item: SubscriptionItem, *, held_out: Collection[uuid.UUID]) -> str:

@@ -105,6 +105,12 @@ def invoice_period(invoice: Doc) -> tuple[datetime | None, datetime | None]:
     return moment(start), moment(end)
 
 
+def line_price_id(line: Doc) -> str:
+    """The price a line of an invoice is of; "" for one that has none."""
+    named = ((line.get("pricing") or {}).get("price_details") or {}).get("price")
+    return id_of(named or line.get("price"))
+
+
 def invoice_paid_at(invoice: Doc) -> datetime | None:
     return moment((invoice.get("status_transitions") or {}).get("paid_at"))
 

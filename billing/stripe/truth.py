@@ -36,6 +36,8 @@ class Truth:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     # The next invoice of a live subscription, by subscription id.
     previews: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # What waits for a live subscription's period's end, by subscription id.
+    schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
     # What an open invoice was last tried with, by invoice id: whether the bank waits for its customer.
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     clock_now: datetime | None = None
@@ -110,6 +112,7 @@ def fetch(
         charges=charges,
         sessions={name: gateway.get(f"/v1/checkout/sessions/{name}") for name in open_sessions},
         previews=_previews(subscriptions),
+        schedules=_schedules(subscriptions),
         intents=_intents(invoices),
         clock_now=_clock_now(customer),
     )
@@ -188,6 +191,18 @@ def _asked(subscription: dict[str, Any]) -> dict[str, str]:
     """By the schedule where there is one: what it will change is part of the next invoice."""
     schedule = id_of(subscription.get("schedule"))
     return {"schedule": schedule} if schedule else {"subscription": subscription["id"]}
+
+
+def _schedules(subscriptions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Most have none, and cost no call. One that was let go of while we asked is none either."""
+    found = {}
+    for subscription in subscriptions:
+        name = id_of(subscription.get("schedule")) if is_live(subscription) else ""
+        if name:
+            schedule = gateway.get(f"/v1/subscription_schedules/{name}", {"expand": ["phases.items.price"]})
+            if schedule["status"] in ("not_started", "active"):
+                found[subscription["id"]] = schedule
+    return found
 
 
 def _intents(invoices: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -240,4 +240,10 @@ def _refused(request: AccountRequest, refusal: ChangeRefused) -> HttpResponse:
 
 def _words(change: PlanChange) -> dict[str, Any]:
     price = catalog.current().find_price(change.to_price)
-    return {"names": telling.names(change), "price": price}
+    planned = PlanChange.objects.filter(account=change.account, state=PlanChange.State.SCHEDULED).first()
+    return {
+        "names": telling.names(change),
+        "price": price,
+        "planned": planned,
+        "planned_names": telling.names(planned) if planned else {},
+    }

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from billing import clock, entitlements
-from billing.deals import accepting, offers
+from billing.deals import accepting, agreed, offers
 from billing.forms import AcceptForm
 from billing.models import Offer, Subscription
 from billing.stripe import gateway
@@ -54,7 +54,7 @@ def offer(request: HttpRequest, token: str) -> HttpResponse:
         "form": form,
         "is_open": found.is_open(now),
         "is_accepted": found.state == Offer.State.ACCEPTED,
-        "ends": found.until or offers.ends_at(found, now),
+        "ends": found.until or agreed.ends_at(found, now),
         "subscription": subscription,
         "is_replaced": Subscription.objects.filter(
             account=found.account, stripe_subscription_id=found.stripe_subscription_id

@@ -22,9 +22,10 @@ from billing.views.codes import CARRIED
 PATIENCE = 20
 
 TRIAL_HAD = (
-    "This card has had its trial with another account, so the plan was not started and nothing was charged. You can "
-    "choose it again and start at once with the full price."
+    "{} had a trial with another account, so the plan was not started and nothing was charged. You can choose it again "
+    "and start at once with the full price."
 )
+WHO_HAD_IT = {"card": "This card has", "buyer": "You have"}
 
 
 @require_POST
@@ -92,8 +93,8 @@ def upgraded(request: AccountRequest) -> HttpResponse:
         price = pricing.price_of(rights.subscription)
         period = money.period_phrase(price) if price else "period"
         return render(request, "billing/upgraded.html", {**context, "period": period})
-    if rights.subscription is None and trials.was_refused(account):
-        return _back(request, TRIAL_HAD)
+    if rights.subscription is None and (refused := trials.was_refused(account)):
+        return _back(request, TRIAL_HAD.format(WHO_HAD_IT[refused]))
     if outcome == checkout.Outcome.UNPAID:
         return render(request, "billing/upgrade_unpaid.html", context)
     again = f"{reverse('billing:upgraded')}?session_id={session_id}&asked={asked + 1}"

@@ -45,7 +45,10 @@ def follow(
     values: list[dict[str, Any]] = []
     for entry in phase["items"]:
         old = before.get(entry["price"]) or (spare.pop(0) if spare else None)
-        values.append(_entry(sim, entry) | ({"id": old["id"]} if old else {}))
+        wanted = _entry(sim, entry) | ({"id": old["id"]} if old else {})
+        if entry["price"] in before:
+            del wanted["price"]  # it stays, also one that was archived since the phases were written
+        values.append(wanted)
     values += [{"id": old["id"], "deleted": "true"} for old in spare]
     now = sim.clock.now(subscription)
     is_boundary = all(one["current_period_end"] <= now for one in before.values())

@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.models import Account, Notification
 from billing import clock, entitlements
 from billing.access import Level
-from billing.deals import accepting, offers
+from billing.deals import accepting, agreed, offers
 from billing.lifecycle import subscriptions
 from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
 from billing.stripe import gateway
@@ -197,7 +197,7 @@ def test_staff_make_an_offer_from_an_enquiry_and_the_link_leaves_by_mail(
     assert answer.status_code == 200, said(answer)[:3000]
     offer = Offer.objects.get()
     assert (offer.amount, offer.seats, offer.currency, offer.made_by) == (12_000, 40, "usd", dana)
-    assert offers.total(offer) == 480_000
+    assert agreed.total(offer) == 480_000
     mail = Effect.objects.get(key__startswith="mail:offer:")
     assert mail.detail["to"] == "grace@navy.example"
     assert offers.link(offer) in mail.detail["body"]
@@ -237,7 +237,7 @@ def test_an_offer_that_cannot_be_meant_is_refused_with_a_sentence(as_dana, accou
 def test_the_price_list_s_own_price_can_be_offered_with_its_steps(shop, account, settings):
     offer = offer_to(account, plan_key="team", interval="month", seats=5, amount=None, overrides={})
 
-    assert offers.total(offer) == 5 * 1900
+    assert agreed.total(offer) == 5 * 1900
     accepting.accept(offer=offer, name="G", email="g@navy.example", now=clock.now(account))
     subscription = Subscription.objects.live().get()
     assert (subscription.price_lookup_key, subscription.quantity) == ("hybrid_team_month", 5)

@@ -10,13 +10,13 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.models import Notification
-from billing import clock
-from billing.lifecycle import subscriptions
+from billing import catalog, clock
+from billing.lifecycle import checkout, subscriptions
 from billing.models import Payment, PriceRise, PriceRiseStep, Subscription
 from billing.price_rises import carrying
 from billing.stripe import gateway
 from tests import factories
-from tests.billing.shopping import buy, let_pass
+from tests.billing.shopping import buy, let_pass, pay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -308,3 +308,105 @@ def test_a_step_that_a_sweep_had_in_hand_is_not_moved_once_the_campaign_is_stopp
 
     let_pass(account, bought.current_period_end + timedelta(hours=2))
     assert paid(account) == [500, 500]
+
+
+# --- Other currencies ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def list_says(simulator, settings, tmp_path):
+    """Kaboot's Pro by the month, in dollars and euros as given, pushed."""
+
+    def act(dollars, euros):
+        file = tmp_path / f"{dollars}-{euros}.toml"
+        words = (Path(house.BILLING_CATALOG_DIR) / "kaboot.toml").read_text()
+        words = words.replace(
+            "amount = 500\n",
+            f"amount = {dollars}\n" + (f"currencies = {{ eur = {euros} }}\n" if euros else ""),
+        )
+        words = words.replace(
+            "amount = 5000\n", "amount = 5000\ncurrencies = { eur = 4500 }\n" if euros else "amount = 5000\n"
+        )
+        file.write_text(words)
+        settings.BILLING_CATALOG = str(file)
+        call_command("sync_catalog", verbosity=0)
+
+    return act
+
+
+@pytest.fixture
+def in_euros(list_says, simulator, account, alice):
+    """Alice & Co pays 4.50 euros; a dollar customer stands beside."""
+    list_says(500, 450)
+    intent = checkout.start(
+        account=account,
+        price=catalog.current().price(KEY),
+        quantity=1,
+        user=alice,
+        now=clock.now(account),
+        currency="eur",
+    )
+    pay(simulator, intent)
+    checkout.complete(account=account, session_id=intent.stripe_session_id)
+    erin = factories.person(email="erin@example.com")
+    buy(simulator, factories.organization(owner=erin, name="Dollar Inc"), erin, KEY)
+    bought = Subscription.objects.live().get(account=account)
+    assert (bought.currency, bought.next_charge_amount) == ("eur", 450)
+    return bought
+
+
+def test_who_pays_in_euros_is_shown_told_and_charged_in_euros(in_euros, list_says, account):
+    list_says(700, 600)
+
+    said = begin(dry_run=True)
+    assert "Alice & Co (organization): €4.50 to €6.00 × 1, +€1.50 a period" in said
+    assert "Dollar Inc (organization): $5.00 to $7.00 × 1, +$2.00 a period" in said
+
+    begin(notice_days=7)
+    carrying.carry_on()
+    assert told(account)[0].startswith("Pro will cost €6.00 from")
+    let_pass(account, in_euros.current_period_end - timedelta(days=2))
+    carrying.carry_on()
+    let_pass(account, in_euros.current_period_end + timedelta(hours=2))
+    assert paid(account) == [450, 600]
+
+
+def test_a_rise_in_euros_alone_moves_who_pays_in_euros(in_euros, list_says, account):
+    list_says(500, 600)
+
+    said = begin(dry_run=True)
+
+    assert "€4.50 to €6.00 × 1, +€1.50 a period" in said
+    assert (
+        "Dollar Inc (organization): $5.00 to $5.00 × 1, +$0.00 a period; stays, pays the same in USD" in said
+    )
+    assert "1 would move, 1 stay." in said
+
+
+def test_a_rise_in_dollars_alone_writes_to_nobody_who_pays_in_euros(in_euros, list_says, account):
+    list_says(700, 450)
+
+    begin(notice_days=7)
+    carrying.carry_on()
+
+    assert told(account) == []
+    assert PriceRiseStep.objects.get().account.name == "Dollar Inc"
+
+
+def test_who_pays_in_a_currency_the_new_price_lacks_stays_and_is_listed(in_euros, list_says, account):
+    list_says(700, None)
+
+    said = begin(dry_run=True)
+
+    assert "stays, pays in EUR, in which the new price is not sold" in said
+    assert "1 would move, 1 stay." in said
+
+
+def test_euros_that_were_not_pushed_move_nobody(in_euros, list_says, settings):
+    file = Path(settings.BILLING_CATALOG)
+    unpushed = file.with_name("unpushed.toml")
+    unpushed.write_text(file.read_text().replace("eur = 450 ", "eur = 600 "))
+    settings.BILLING_CATALOG = str(unpushed)
+
+    with pytest.raises(CommandError, match="Run sync_catalog first"):
+        begin()

@@ -84,21 +84,60 @@ def test_a_colleague_who_only_uses_it_still_has_theirs(shop, account, alice, bob
     assert days(bob.personal_account, bob) == 14
 
 
-def test_two_tills_opened_before_either_is_paid_are_one_trial(shop, account, alice):
+def two_tills(shop, account, alice):
+    """Both open before either is used, both told that nothing is due today, both paid."""
     mine = alice.personal_account
     first = go_to_the_till(mine, alice, "hybrid_pro_month")
     second = go_to_the_till(account, alice, "hybrid_team_month", 2)
     assert (first.trial_days, second.trial_days) == (14, 14)
-
     for intent in (first, second):
         pay(shop, intent)
-        checkout.complete(account=intent.account, session_id=intent.stripe_session_id)
+    return mine, first, second
+
+
+def test_two_tills_opened_before_either_is_paid_are_one_trial_and_nothing_is_charged(
+    shop, account, alice, as_alice
+):
+    mine, first, second = two_tills(shop, account, alice)
+    checkout.complete(account=mine, session_id=first.stripe_session_id)
+    choose_account(as_alice, account)
+
+    page = as_alice.get(f"/billing/upgraded/?session_id={second.stripe_session_id}", follow=True)
     subscriptions.sync(account=mine, reason="test")
 
+    assert "You have had a trial with another account" in page.content.decode()
     assert Subscription.objects.get(account=mine).status == "trialing"
-    assert Subscription.objects.get(account=account).status == "active"
-    assert Payment.objects.get(account=account, amount_paid__gt=0).status == "paid"
+    assert Subscription.objects.get(account=account).status == "canceled"
+    assert not Payment.objects.filter(amount_paid__gt=0).exists()
+    assert not Payment.objects.filter(amount_due__gt=0).exists()
     assert Alert.objects.get(kind="second_trial").account == account
+    assert days(account, alice, "team") == 0
+
+
+def test_after_two_tills_the_full_price_is_asked_for_and_paid(shop, account, alice):
+    _, first, second = two_tills(shop, account, alice)
+    for intent in (first, second):
+        checkout.complete(account=intent.account, session_id=intent.stripe_session_id)
+
+    buy(shop, account, alice, "hybrid_team_month", 2)
+
+    assert Payment.objects.get(account=account, amount_paid__gt=0).amount_paid == 3800
+
+
+def test_a_second_trial_is_ended_though_the_worker_is_killed_in_between(shop, account, alice, stripe_fails):
+    mine, first, second = two_tills(shop, account, alice)
+    checkout.complete(account=mine, session_id=first.stripe_session_id)
+    stripe_fails(method="DELETE", path="/v1/subscriptions/*", when="after", status=0, times=20)
+    with pytest.raises(gateway.StripeError):
+        checkout.complete(account=account, session_id=second.stripe_session_id)
+    stripe_fails.call_off()
+    gateway.line.forget()
+
+    subscriptions.serve_owed()
+
+    assert trials.was_refused(account) == "buyer"
+    assert Alert.objects.get(kind="second_trial").account == account
+    assert not Payment.objects.filter(amount_paid__gt=0).exists()
 
 
 def test_nobody_uses_up_a_strangers_trial_by_typing_their_address(shop, account, alice, charlie):
@@ -153,7 +192,7 @@ def test_a_second_trial_with_the_same_card_is_not_started_and_nothing_is_charged
 
     page = as_charlie.get(f"/billing/upgraded/?session_id={intent.stripe_session_id}", follow=True)
 
-    assert "This card has had its trial with another account" in page.content.decode()
+    assert "This card has had a trial with another account" in page.content.decode()
     assert Subscription.objects.get(account=alice.personal_account).status == "trialing"
     assert not Subscription.objects.live().filter(account=theirs).exists()
     assert not Payment.objects.filter(account=theirs, amount_paid__gt=0).exists()
@@ -333,6 +372,40 @@ def test_staff_put_the_end_off_once_a_press_and_say_why(shop, alice, as_dana, da
     assert LogEntry.objects.filter(
         object_id=str(bought.pk), change_message__contains="was on holiday"
     ).exists()
+
+
+def put_off_with_a_lost_answer(client, shop, stripe_fails, bought, nonce):
+    stripe_fails(method="POST", path="/v1/subscriptions/*", when="after", status=0, times=20)
+    answer = more_days(client, bought, nonce=nonce)
+    stripe_fails.call_off()
+    gateway.line.forget()
+    assert "Press again: it is done once." in answer.content.decode()
+
+
+def test_pressed_again_after_a_lost_answer_the_trial_is_longer_once(shop, alice, as_dana, stripe_fails):
+    bought, nonce = had_a_trial(shop, alice), uuid.uuid4()
+    put_off_with_a_lost_answer(as_dana, shop, stripe_fails, bought, nonce)
+    subscriptions.sync(account=bought.account, reason="test")
+    assert Subscription.objects.get(pk=bought.pk).trial_end == bought.trial_end + timedelta(days=7)
+
+    said = more_days(as_dana, bought, nonce=nonce).content.decode()
+    more_days(as_dana, bought, nonce=nonce)
+
+    assert f"The trial ends on {bought.trial_end + timedelta(days=7):%-d %B %Y}" in said
+    assert Subscription.objects.get(pk=bought.pk).trial_end == bought.trial_end + timedelta(days=7)
+    kept = Effect.objects.get(kind="trial_put_off")
+    assert kept.done_at and kept.detail["until"] == (bought.trial_end + timedelta(days=7)).isoformat()
+
+
+def test_another_number_of_days_after_a_lost_answer_counts_from_the_same_day(
+    shop, alice, as_dana, stripe_fails
+):
+    bought, nonce = had_a_trial(shop, alice), uuid.uuid4()
+    put_off_with_a_lost_answer(as_dana, shop, stripe_fails, bought, nonce)
+
+    more_days(as_dana, bought, days="10", nonce=nonce)
+
+    assert Subscription.objects.get(pk=bought.pk).trial_end == bought.trial_end + timedelta(days=10)
 
 
 @pytest.mark.parametrize(("days", "reason"), [("0", "x"), ("366", "x"), ("", "x"), ("seven", "x"), ("7", "")])

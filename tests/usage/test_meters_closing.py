@@ -311,3 +311,123 @@ def test_a_flush_waits_for_a_sender_that_has_the_delivery_only_a_moment(
 
     MeterDelivery.objects.update(is_in_flight=False)
     assert meters.flush(account=payg, now=now) == 0
+
+
+# --- Ended at Stripe itself ---------------------------------------------------------------------------------
+
+
+def end_in_the_dashboard(account: Account, bought: Subscription, settle: "Settle", **how: Any) -> None:
+    """At once, as somebody at support may; Stripe's letter tells us."""
+    gateway.delete(f"/v1/subscriptions/{bought.stripe_subscription_id}", how)
+    settle()
+    assert not Subscription.objects.live().filter(account=account).exists()
+    let_pass(account, clock.now(account) + 2 * HOUR)
+
+
+def test_ended_in_the_dashboard_without_an_invoice_what_was_counted_is_proposed_and_billed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle", as_dana: Client
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+
+    for _ in range(2):
+        tasks.close_meter_periods()
+
+    delivery = MeterDelivery.objects.get()
+    assert delivery.state == "review"
+    assert "3 tokens_used" in Alert.objects.get(kind="meter_delivery_review").message
+    page = as_dana.get("/staff/usage/meterdelivery/").content.decode()
+    assert "$1.50 for 3 × token" in page
+    chosen = {"action": "bill", "_selected_action": [delivery.pk]}
+    done = as_dana.post("/staff/usage/meterdelivery/", chosen, follow=True).content.decode()
+    assert "$1.50 is on an invoice of its own of" in done
+    let_pass(account, clock.now(account) + 2 * HOUR)
+    assert invoiced(shop, account) == [0, 150]
+    assert at_stripe(shop, account, "invoice")[-1]["status"] == "paid"
+
+
+def test_ended_in_the_dashboard_with_an_invoice_nothing_is_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=True)
+
+    tasks.close_meter_periods()
+
+    assert invoiced(shop, account) == [0, 150]
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def test_ended_in_the_dashboard_before_it_was_all_reported_the_rest_is_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    use(account, 4)
+    end_in_the_dashboard(account, bought, settle, invoice_now=True)
+
+    meters.deliver(now=timezone.now())
+    tasks.close_meter_periods()
+
+    assert invoiced(shop, account) == [0, 150]
+    late = MeterDelivery.objects.get(units=4)
+    assert late.state == "review" and by_hand.proposal(late).amount == 200
+    assert MeterDelivery.objects.get(units=3).state == "sent"
+
+
+def test_what_an_earlier_invoice_has_is_not_proposed_again(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    settle()
+    use(account, 5)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, Subscription.objects.get(), settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert list(MeterDelivery.objects.order_by("pk").values_list("units", "state")) == [
+        (3, "sent"),
+        (5, "review"),
+    ]
+
+
+def test_a_plan_canceled_to_its_end_is_billed_by_stripe_and_nothing_is_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    subscriptions.cancel(account=account)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    settle()
+
+    tasks.close_meter_periods()
+
+    assert invoiced(shop, account) == [0, 150]
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def test_what_is_counted_and_billed_by_hand_is_no_difference_and_is_not_sent_again(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    from usage.meters import reconciliation
+
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+    tasks.close_meter_periods()
+    delivery = MeterDelivery.objects.get()
+    assert not by_hand.send_again(delivery, now=timezone.now())
+
+    by_hand.bill(delivery, now=timezone.now())
+
+    assert all(found.difference == 0 for found in reconciliation.reconcile(account, now=timezone.now()))

@@ -11,7 +11,7 @@ from billing import catalog
 from billing.catalog import Price
 from billing.lifecycle import subscriptions
 from billing.models import Customer, Subscription
-from billing.stripe import gateway
+from billing.stripe import gateway, shapes
 from usage.meters import fates
 from usage.models import MeterDelivery
 
@@ -34,6 +34,8 @@ class Proposal:
     amount: int
     currency: str
     description: str
+    # No plan runs that would have a next invoice.
+    on_its_own: bool
 
 
 def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
@@ -51,7 +53,8 @@ def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
         "unknown_since": None,
         "is_in_flight": False,
     }
-    rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN)
+    # What the meter has counted already would be there twice, and billed by nobody all the same.
+    rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN, is_counted=False)
     with subscriptions.acting(account=delivery.account, purpose="meter_send_again", follow=False):
         done = bool(
             rows.filter(unknown_since=None).update(
@@ -95,11 +98,13 @@ def proposal(delivery: MeterDelivery) -> Proposal:
         amount=_cost(delivery) or price.charge(delivery.units),
         currency=price.currency,
         description=f"{delivery.units:,} × {unit}, used until {delivery.occurred_at:%-d %B %Y %H:%M} UTC",
+        on_its_own=not Subscription.objects.live().filter(account_id=delivery.account_id).exists(),
     )
 
 
 def bill(delivery: MeterDelivery, *, now: datetime) -> Proposal:
-    """Make the proposed invoice item at Stripe, once, for the account's next invoice; answers what was billed.
+    """Make the proposed invoice item at Stripe, once, for the account's next invoice, or for one of its own where no
+    plan runs; answers what was billed.
 
     Raises CannotBill, subscriptions.Busy and the gateway's errors; trying again after one bills nothing twice.
     """
@@ -120,11 +125,39 @@ def bill(delivery: MeterDelivery, *, now: datetime) -> Proposal:
                 idempotency_key=f"meter-invoice-item:{delivery.identifier}",
             )["id"]
         )
+        if proposed.on_its_own:
+            _invoice(delivery, proposed)
         MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN).update(
             state=State.BILLED, stripe_invoice_item_id=made
         )
     fates.forget_alert(delivery, now=now)
     return proposed
+
+
+def _invoice(delivery: MeterDelivery, proposed: Proposal) -> None:
+    """An item waits for the next invoice of a plan, and without one for ever. Stripe finalizes it in an hour.
+    https://docs.stripe.com/api/invoices/create#create_invoice-pending_invoice_items_behavior
+    """
+    gateway.post(
+        "/v1/invoices",
+        {
+            "customer": proposed.stripe_customer_id,
+            "currency": proposed.currency,
+            "pending_invoice_items_behavior": "include",
+            "auto_advance": True,
+            **_card(delivery),
+        },
+        idempotency_key=f"meter-invoice:{delivery.identifier}",
+    )
+
+
+def _card(delivery: MeterDelivery) -> dict[str, str]:
+    """What the plan was paid with, where it is not the customer's default: the till puts the card on the plan."""
+    last = Subscription.objects.filter(account_id=delivery.account_id).order_by("-started_at", "-pk").first()
+    if last is None:
+        return {}
+    method = gateway.get(f"/v1/subscriptions/{last.stripe_subscription_id}").get("default_payment_method")
+    return {"default_payment_method": shapes.id_of(method)} if method else {}
 
 
 def _next_identifier(identifier: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
+
 from usage.meters.totals import HOUR, Meters, NoMeter, hour_of
 from usage.models import MeterDelivery
 
@@ -25,7 +27,8 @@ def is_certainly_absent(delivery: MeterDelivery, customer_id: str) -> bool:
         occurred_at__gte=hour,
         occurred_at__lt=hour + HOUR,
     )
-    arrived = same_hour.filter(state=MeterDelivery.State.SENT, stripe_customer_id__in=["", customer_id])
+    is_there = Q(state=MeterDelivery.State.SENT) | Q(is_counted=True)
+    arrived = same_hour.filter(is_there, stripe_customer_id__in=["", customer_id])
     in_doubt = same_hour.exclude(state=MeterDelivery.State.SENT).filter(unknown_since__isnull=False)
     certain = sum(arrived.values_list("units", flat=True))
     doubtful = sum(in_doubt.values_list("units", flat=True))

@@ -88,6 +88,19 @@ def found_missing(delivery: MeterDelivery, *, now: datetime) -> None:
         _tell(delivery, State.REVIEW, why, now=now)
 
 
+def uninvoiced(delivery: MeterDelivery, *, now: datetime) -> None:
+    """Stripe's meter has it, and the plan was ended without a last invoice."""
+    why = "Its plan was ended at Stripe, and no invoice has it; bill it by an invoice item."
+    if _close(
+        MeterDelivery.objects.filter(pk=delivery.pk, state=State.SENT),
+        State.REVIEW,
+        last_error=why,
+        unknown_since=None,
+        is_counted=True,
+    ):
+        _tell(delivery, State.REVIEW, why, now=now)
+
+
 def review(delivery: MeterDelivery, why: str, *, now: datetime) -> None:
     """A person decides."""
     _give_up(delivery, State.REVIEW, why, now=now)

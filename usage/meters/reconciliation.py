@@ -160,7 +160,7 @@ def _compare(
     deliveries = MeterDelivery.objects.filter(**mine)
     sums = deliveries.aggregate(
         all=_units(Q()),
-        by_hand=_units(Q(state__in=[State.BILLED, State.SETTLED])),
+        by_hand=_units(Q(state__in=[State.BILLED, State.SETTLED], is_counted=False)),
         fresh=_units(
             Q(state=State.SENT, sent_at__gt=now - FRESH) | Q(state=State.WAITING, frozen_at__gt=now - FRESH)
         ),

@@ -62,6 +62,8 @@ class MeterDelivery(models.Model):
     stripe_customer_id = models.CharField(max_length=64, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
+    # Stripe's meter has it, and no invoice does: a person bills it, and its sum there is right as it is.
+    is_counted = models.BooleanField(default=False, db_default=False)
     stripe_invoice_item_id = models.CharField(max_length=64, blank=True)
 
     objects = MeterDeliveryQuerySet.as_manager()

@@ -1,0 +1,310 @@
+"""What is planned for the period's end is what Stripe will do: after a decline, a crash, or an act elsewhere."""
+
+from datetime import timedelta
+
+import pytest
+
+from accounts.models import Notification
+from billing import clock
+from billing.lifecycle import subscriptions
+from billing.models import Alert, PlanChange, Subscription
+from billing.stripe import gateway
+from simulator.hosted import invoices as hosted_invoice
+from tests.billing.changing import acts_for, change, look, press
+from tests.billing.shopping import DECLINED_LATER, VISA, at_stripe, buy, change_card, let_pass
+from tests.billing.test_billing_pages import text
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TEAM, TEAM_YEAR = "automation_team_month", "automation_team_year"
+TOP, TOP_YEAR = "automation_enterprise_month", "automation_enterprise_year"
+SOON = timedelta(hours=3)
+
+
+@pytest.fixture
+def client(settings, request):
+    """Alice in a browser, acting for her organization."""
+    settings.BILLING_CATALOG = "automation"
+    settings.STRIPE_TEST_CLOCKS = True
+    request.getfixturevalue("shop")
+    return acts_for(request.getfixturevalue("as_alice"), request.getfixturevalue("account"))
+
+
+@pytest.fixture
+def planned(client, shop, account, alice):
+    """Team by the year, and the month planned for its end."""
+    buy(shop, account, alice, TEAM_YEAR)
+    return change(client, price=TEAM)
+
+
+def live(account):
+    return Subscription.objects.live().get(account=account)
+
+
+def scheduled_at_stripe(shop, account):
+    return at_stripe(shop, account, "subscription")[0]["schedule"]
+
+
+def is_as_it_was(client, shop, account, planned):
+    """The plan page, the row and Stripe agree, and at the end of the year it happens."""
+    planned.refresh_from_db()
+    assert planned.state == "scheduled"
+    assert planned.stripe_schedule_id == scheduled_at_stripe(shop, account)
+    assert "on: Team, monthly instead of Team, yearly" in text(client.get("/billing/"))
+    let_pass(account, live(account).current_period_end + SOON)
+    assert live(account).price_lookup_key == TEAM
+    planned.refresh_from_db()
+    assert planned.state == "done"
+    return True
+
+
+def needs_the_bank(account):
+    subscription = live(account)
+    method = gateway.post(
+        "/v1/payment_methods/pm_card_authenticationRequired/attach",
+        {"customer": subscription.stripe_customer_id},
+        idempotency_key="attach-3ds",
+    )
+    gateway.post(
+        f"/v1/subscriptions/{subscription.stripe_subscription_id}",
+        {"default_payment_method": method["id"]},
+        idempotency_key="default-3ds",
+    )
+
+
+def test_a_declined_upgrade_leaves_what_was_planned(client, shop, account, planned):
+    change_card(shop, account, DECLINED_LATER)
+
+    page = press(client, look(client, price=TOP_YEAR))
+
+    assert "The plan was not changed" in text(page)
+    assert "Team, monthly from" in text(page) and "stays planned" in text(page)
+    change_card(shop, account, VISA)
+    assert is_as_it_was(client, shop, account, planned)
+
+
+def test_what_is_planned_twice_was_told_once(client, shop, account, planned):
+    change_card(shop, account, DECLINED_LATER)
+    press(client, look(client, price=TOP_YEAR))
+    press(client, look(client, price=TOP_YEAR))
+
+    told = list(Notification.objects.filter(account=account).values_list("kind", flat=True))
+
+    assert told.count("downgrade_scheduled") == 1 and "downgrade_undone" not in told
+
+
+def test_while_the_bank_asks_it_is_set_aside_and_called_off_it_is_planned_again(
+    client, shop, account, planned
+):
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+    planned.refresh_from_db()
+    asked = PlanChange.objects.get(state="waiting")
+    assert planned.state == "set_aside" and scheduled_at_stripe(shop, account) is None
+
+    client.post(f"/billing/change/{asked.pk}/take-back/")
+
+    asked.refresh_from_db()
+    assert asked.state == "undone"
+    change_card(shop, account, VISA)
+    assert is_as_it_was(client, shop, account, planned)
+
+
+def test_never_confirmed_at_the_bank_it_is_planned_again(client, shop, account, planned, settle):
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+
+    let_pass(account, clock.now(account) + timedelta(hours=24))
+    settle()
+
+    change_card(shop, account, VISA)
+    assert is_as_it_was(client, shop, account, planned)
+
+
+def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account, planned):
+    from simulator.hosted import checkout as hosted
+
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+    asked = PlanChange.objects.get(state="waiting")
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=True)
+
+    client.get(f"/billing/change/{asked.pk}/")
+
+    planned.refresh_from_db()
+    assert live(account).price_lookup_key == TOP_YEAR
+    assert planned.state == "undone" and scheduled_at_stripe(shop, account) is None
+
+
+def test_when_stripe_goes_away_before_the_payment_it_is_planned_again(
+    client, shop, account, planned, stripe_fails
+):
+    page = look(client, price=TOP_YEAR)
+    stripe_fails(method="POST", path="/v1/subscriptions/*", status=0, when="before", times=20)
+
+    press(client, page)
+    stripe_fails.call_off()
+    gateway.line.forget()
+    subscriptions.serve_owed()
+
+    assert is_as_it_was(client, shop, account, planned)
+
+
+def test_killed_between_letting_go_and_paying_the_sweeper_plans_it_again(
+    client, shop, account, planned, monkeypatch
+):
+    from billing.changes import upgrade
+
+    def killed(*_, **__):
+        raise SystemExit("the process was killed here")
+
+    page = look(client, price=TOP_YEAR)
+    with monkeypatch.context() as crash:
+        crash.setattr(upgrade, "pay_and_change", killed)
+        crash.setattr(subscriptions, "_serve_latecomers", lambda account: None)
+        with pytest.raises(SystemExit):
+            press(client, page)
+    planned.refresh_from_db()
+    assert planned.state == "set_aside" and scheduled_at_stripe(shop, account) is None
+
+    subscriptions.serve_owed()
+
+    assert is_as_it_was(client, shop, account, planned)
+
+
+def test_who_cancels_after_a_declined_upgrade_leaves_nothing_planned(client, shop, account, planned):
+    change_card(shop, account, DECLINED_LATER)
+    press(client, look(client, price=TOP_YEAR))
+
+    client.post("/billing/cancel/")
+
+    planned.refresh_from_db()
+    assert planned.state == "undone" and live(account).is_canceling
+    assert not Alert.objects.filter(kind="change_not_planned_again").exists()
+
+
+# --- What a crash, or somebody else, has planned ------------------------------------------------------------
+
+
+def test_a_lost_answer_to_the_plan_is_found_shown_and_taken_back(client, shop, account, alice, stripe_fails):
+    buy(shop, account, alice, TEAM_YEAR)
+    page = look(client, price=TEAM)
+    stripe_fails(method="POST", path="/v1/subscription_schedules/*", status=0, when="after", times=20)
+
+    press(client, page)
+    stripe_fails.call_off()
+    gateway.line.forget()
+    subscriptions.serve_owed()
+
+    change = PlanChange.objects.get()
+    assert (change.state, change.stripe_schedule_id) == ("scheduled", scheduled_at_stripe(shop, account))
+    assert "on: Team, monthly instead of Team, yearly" in text(client.get("/billing/"))
+    assert Notification.objects.filter(kind="downgrade_scheduled").count() == 1
+
+    said = text(client.post(f"/billing/change/{change.pk}/take-back/", follow=True))
+
+    assert "The change is taken back" in said
+    assert scheduled_at_stripe(shop, account) is None
+    let_pass(account, live(account).current_period_end + SOON)
+    assert live(account).price_lookup_key == TEAM_YEAR
+
+
+def test_half_a_plan_that_a_crash_left_stands_in_nobody_s_way(client, shop, account, alice, stripe_fails):
+    buy(shop, account, alice, TEAM_YEAR)
+    page = look(client, price=TEAM)
+    stripe_fails(method="POST", path="/v1/subscription_schedules/*", status=0, when="before", times=20)
+    press(client, page)
+    stripe_fails.call_off()
+    gateway.line.forget()
+    assert scheduled_at_stripe(shop, account)
+
+    client.post("/billing/cancel/")
+    assert live(account).is_canceling
+    client.post("/billing/resume/")
+
+    assert not live(account).is_canceling
+    assert change(client, price=TEAM).state == "scheduled"
+
+
+@pytest.fixture
+def by_hand(client, shop, account, alice):
+    """Support plans the month for the end of the year, in the Dashboard."""
+    subscription = buy(shop, account, alice, TEAM_YEAR)
+    made = gateway.post(
+        "/v1/subscription_schedules",
+        {"from_subscription": subscription.stripe_subscription_id},
+        idempotency_key="hand",
+    )
+
+    def plan(price_id, quantity=1):
+        running = made["phases"][0]
+        gateway.post(
+            f"/v1/subscription_schedules/{made['id']}",
+            {
+                "phases": [
+                    {
+                        "items": [{"price": running["items"][0]["price"], "quantity": 1}],
+                        "start_date": running["start_date"],
+                        "end_date": running["end_date"],
+                    },
+                    {"items": [{"price": price_id, "quantity": quantity}]},
+                ]
+            },
+            idempotency_key=f"phases by hand {price_id} {quantity}",
+        )
+        subscriptions.sync(account=account, reason="test", wait_seconds=5)
+        return made["id"]
+
+    return plan
+
+
+def price_id(lookup_key):
+    return gateway.get("/v1/prices", {"lookup_keys": [lookup_key]})["data"][0]["id"]
+
+
+def test_what_was_planned_in_the_dashboard_is_on_the_page_and_taken_back_there(
+    by_hand, client, shop, account
+):
+    name = by_hand(price_id(TEAM))
+
+    change = PlanChange.objects.get()
+    assert (change.state, change.stripe_schedule_id, change.started_by) == ("scheduled", name, None)
+    assert change.takes_effect_at == live(account).current_period_end
+    assert "on: Team, monthly instead of Team, yearly" in text(client.get("/billing/"))
+
+    client.post(f"/billing/change/{change.pk}/take-back/")
+
+    assert scheduled_at_stripe(shop, account) is None
+
+
+def test_planned_otherwise_in_the_dashboard_the_page_says_the_newer_one(by_hand, client, shop, account):
+    by_hand(price_id(TEAM))
+    by_hand(price_id(TOP))
+
+    assert list(PlanChange.objects.order_by("pk").values_list("to_price", "state")) == [
+        (TEAM, "undone"),
+        (TOP, "scheduled"),
+    ]
+    assert "on: Enterprise instead of Team" in text(client.get("/billing/"))
+    let_pass(account, live(account).current_period_end + SOON)
+    assert PlanChange.objects.get(to_price=TOP).state == "done"
+
+
+def test_planned_for_a_price_nobody_knows_staff_are_told(by_hand, client, account):
+    product = gateway.post("/v1/products", {"name": "Something else"}, idempotency_key="else")
+    other = gateway.post(
+        "/v1/prices",
+        {
+            "product": product["id"],
+            "currency": "usd",
+            "unit_amount": 100,
+            "recurring": {"interval": "month"},
+        },
+        idempotency_key="else price",
+    )
+
+    by_hand(other["id"])
+
+    assert not PlanChange.objects.exists()
+    assert Alert.objects.get(kind="unknown_schedule").account == account
