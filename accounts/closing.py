@@ -76,6 +76,7 @@ def _erase_person(user: User) -> None:
     UserSession.objects.filter(user=user).delete()
     user.email, user.name = NOBODY.format(number=user.pk), ""
     user.first_name = user.last_name = ""
+    user.last_account = None
     user.is_active = user.is_staff = user.is_superuser = False
     # Every session of this person carries a hash of the password and is void with it.
     user.set_unusable_password()

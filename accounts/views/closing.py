@@ -16,7 +16,7 @@ from accounts.decorators import account_required, only_billing_admins
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
 from billing import clock, rights
-from billing.leaving import closing, refund_window
+from billing.leaving import closing, erasing, refund_window
 from billing.stripe import gateway
 from usage import portability
 
@@ -48,7 +48,7 @@ def close(request: AccountRequest) -> HttpResponse:
     if request.POST.get("name", "").strip() != account.name:
         return _page(request, problem=f"Type the account's name, {account.name}, to close it.")
     try:
-        reference = closing.close(account=account, by=request.user, now=timezone.now())
+        reference = closing.close(account=account, by=request.user, now=clock.now(account))
     except closing.StillNeeded as needed:
         return _page(
             request,
@@ -96,6 +96,7 @@ def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
         "pays_by_use": of.pays_by_use,
         "offer": refund_window.offer_to(account, by=request.user, now=clock.now(account)),
         "open_invoice": closing.owed(account),
+        "waiting_withdrawals": erasing.undecided(account),
         "others": account.members.exclude(user=request.user).count(),
         "is_personal": account.kind == Account.Kind.PERSONAL,
     }

@@ -14,6 +14,7 @@ from accounts import closing
 from accounts.closing import NotOwner, StillNeeded
 from accounts.models import Account, User
 from billing import effects, suspension
+from billing.leaving import erasing
 from billing.leaving.withdrawals import ALPHABET
 from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.subscriptions import Busy
@@ -41,7 +42,7 @@ def close(*, account: Account, by: User, now: datetime) -> str:
 
     It fails closed: as long as Stripe has not said that the plan is over, nothing is erased and the next try goes
     on where this one stopped. What was used and not billed yet is on a last invoice. The customer's record at
-    Stripe stays with its invoices, as tax law asks. `now` is wall time.
+    Stripe stays with its invoices, as tax law asks. `now` is the account's time.
 
     Raises NotOwner, StillNeeded, StillOwing, Busy and the gateway's errors.
     """
@@ -65,11 +66,14 @@ def close(*, account: Account, by: User, now: datetime) -> str:
                     "ended": ended,
                     "now": now,
                     "payments": Payment.objects.filter(account=account).count(),
+                    "is_personal": account.kind == Account.Kind.PERSONAL,
                     "SITE_NAME": settings.SITE_NAME,
                 },
             ),
+            account=account,
             now=now,
         )
+        erasing.of_account(account, now=now)
         closing.erase(account=account, by=by, now=now)
         # A product that still asks is told no, also for what the free plan gives.
         suspension.suspend(account=account, reason="The account was closed by its owner.", now=now)
