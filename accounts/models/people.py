@@ -170,10 +170,13 @@ class Invitation(models.Model):
 class Scope(models.TextChoices):
     """What a key may do. A call beyond its scopes is refused, whatever the plan includes."""
 
-    READ = "read", "See balances, acts, entitlements and prices"
-    COUNT = "usage:write", "Count units, hold and settle them"
-    STANDING = "limits:write", "Claim and release projects, storage and running slots"
-    BUDGETS = "budgets:write", "Change budgets"
+    READ = "read", "See balances, acts, entitlements and prices. It changes nothing and costs nothing."
+    COUNT = (
+        "usage:write",
+        "Count, hold and settle units. It uses up what the account has, or what it pays for.",
+    )
+    STANDING = "limits:write", "Claim and release projects, storage and running slots."
+    BUDGETS = "budgets:write", "Change budgets, which say how much may be spent."
 
 
 def every_scope() -> list[str]:
