@@ -207,7 +207,7 @@ def _page(request: AccountRequest, form: InviteForm) -> HttpResponse:
     )
     context = {
         "form": form,
-        "seats_sold": seats.sold(request.account),
+        "seats_sold": seats.sold(request.account, now=now),
         "seats_taken": seats.taken(request.account, now=now),
         "is_personal": request.account.kind == Account.Kind.PERSONAL,
         "people": [(person, person.role in mine and len(mine) > 0) for person in people],
