@@ -55,6 +55,13 @@ def close(request: AccountRequest) -> HttpResponse:
             problem=f"You are the only owner of {', '.join(needed.accounts)}. Make somebody else owner there, or close "
             "it first.",
         )
+    except closing.StillDisputed:
+        return _page(
+            request,
+            problem="A bank has asked for a payment back, and that is not decided yet. It is answered with what is "
+            "known about this account, so close it once that is over. Nothing was changed; to stop further charges "
+            "now, cancel the plan.",
+        )
     except closing.StillOwing:
         return _page(
             request, problem="The plan is over, and an invoice is open. Pay it, then close the account."
@@ -96,6 +103,7 @@ def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
         "pays_by_use": of.pays_by_use,
         "offer": refund_window.offer_to(account, by=request.user, now=clock.now(account)),
         "open_invoice": closing.owed(account),
+        "payments": account.payments.exists(),
         "waiting_withdrawals": erasing.undecided(account),
         "others": account.members.exclude(user=request.user).count(),
         "is_personal": account.kind == Account.Kind.PERSONAL,

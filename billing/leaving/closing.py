@@ -20,7 +20,11 @@ from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
 
-__all__ = ["Busy", "NotOwner", "StillNeeded", "StillOwing", "close", "owed"]
+__all__ = ["Busy", "NotOwner", "StillDisputed", "StillNeeded", "StillOwing", "close", "owed"]
+
+
+class StillDisputed(Exception):
+    """A bank asks for a payment back, and nobody has decided yet: the dispute is answered with what is known here."""
 
 
 class StillOwing(Exception):
@@ -44,9 +48,11 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     on where this one stopped. What was used and not billed yet is on a last invoice. The customer's record at
     Stripe stays with its invoices, as tax law asks. `now` is the account's time.
 
-    Raises NotOwner, StillNeeded, StillOwing, Busy and the gateway's errors.
+    Raises NotOwner, StillNeeded, StillDisputed (before anything was done), StillOwing, Busy and the gateway's errors.
     """
     closing.check(account=account, by=by)
+    if Customer.objects.filter(account=account, dispute_state="open").exists():
+        raise StillDisputed
     address = account.email or by.email
     ended = _end_at_stripe(account)
     invoice = owed(account)

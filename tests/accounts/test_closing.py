@@ -24,6 +24,8 @@ from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Is charged, and the charge is disputed right after.
+DISPUTED_LATER = "4000000000000259"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -110,6 +112,23 @@ def test_an_open_invoice_is_paid_before_the_account_is_closed(kaboot, alice_at_w
     account.refresh_from_db()
     assert account.closed_at is None
     assert not Subscription.objects.live().filter(account=account).exists()
+
+
+def test_a_dispute_is_decided_before_the_account_is_closed(kaboot, settle, alice_at_work, account, alice):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, DISPUTED_LATER)
+    settle()
+
+    page = close(alice_at_work).content.decode()
+
+    assert "A bank has asked for a payment back, and that is not decided yet" in page
+    account.refresh_from_db()
+    assert account.closed_at is None
+    assert Subscription.objects.live().filter(account=account).exists()
+    [dispute] = list(gateway.pages("/v1/disputes", {}, at_most=1))
+    gateway.post(f"/v1/disputes/{dispute['id']}/close", idempotency_key="given-up")
+    settle()
+    assert "The account is closed" in close(alice_at_work).content.decode()
 
 
 def test_a_till_that_was_left_open_cannot_be_paid_after_closing(kaboot, alice_at_work, account, alice):

@@ -54,6 +54,15 @@ def test_signing_in_anywhere_begins_with_the_account_i_used_last(alice, account)
     assert 'value="Alice"' in signed_in(alice).get("/account/").content.decode()
 
 
+def test_signing_in_says_who_i_am_and_for_whom_i_act(alice, account):
+    acting_for(account, alice)
+    client = Client()
+
+    page = client.post("/login/login/", {"login": alice.email, "password": factories.PASSWORD}, follow=True)
+
+    assert "You are signed in as alice@example.com and act for Alice &amp; Co." in page.content.decode()
+
+
 def test_what_another_browser_chose_does_not_move_the_one_i_am_in(alice, account):
     here = acting_for(alice.personal_account, alice)
 
