@@ -132,6 +132,11 @@ class Member(models.Model):
         return f"{self.user} is {self.role} of {self.account}"
 
     @property
+    def role_phrase(self) -> str:
+        """The role after "you are": "an owner", "a guest"."""
+        return f"{'an' if self.may_bill else 'a'} {self.get_role_display().lower()}"
+
+    @property
     def may_bill(self) -> bool:
         """May buy, change, cancel and see invoices."""
         return self.role in (self.Role.OWNER, self.Role.ADMIN)

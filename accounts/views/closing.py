@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.decorators import account_required, only_billing_admins
+from accounts.decorators import account_required, only_owners
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
 from billing import clock, rights
@@ -27,7 +27,7 @@ from usage import portability
 def export(request: AccountRequest) -> HttpResponse | StreamingHttpResponse:
     """Everything that is kept about the account, as one archive, written while it is sent."""
     if request.member.role != Member.Role.OWNER:
-        return only_billing_admins(request)
+        return only_owners(request)
     parts: Iterator[bytes] = portability.archive(account=request.account, now=timezone.now())
     response = StreamingHttpResponse(parts, content_type="application/zip")
     day = timezone.now().strftime("%Y-%m-%d")
@@ -42,7 +42,7 @@ def close(request: AccountRequest) -> HttpResponse:
     """Ask with everything on the table; close when the account's name is typed."""
     account = request.account
     if request.member.role != Member.Role.OWNER:
-        return only_billing_admins(request)
+        return only_owners(request)
     if request.method == "GET":
         return _page(request)
     if request.POST.get("name", "").strip() != account.name:

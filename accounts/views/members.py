@@ -178,7 +178,7 @@ def hand_over(request: AccountRequest, pk: int) -> HttpResponse:
         raise PermissionDenied from error
     else:
         messages.success(
-            request, f"{member.user.email} is now owner of {request.account.name}, and you are admin."
+            request, f"{member.user.email} is now the owner of {request.account.name}, and you are an admin."
         )
     return redirect("accounts:members")
 

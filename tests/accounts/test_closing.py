@@ -159,6 +159,18 @@ def test_admins_members_and_strangers_cannot_close(kaboot, account, bob, as_char
     assert account.closed_at is None
 
 
+@pytest.mark.parametrize("path", ["/account/close/", "/account/export/"])
+def test_an_admin_is_told_that_only_an_owner_closes_and_exports(kaboot, account, bob, path):
+    account.members.filter(user=bob).update(role="admin")
+
+    page = acting_for(account, bob).get(path)
+
+    assert page.status_code == 403
+    said = page.content.decode()
+    assert "Only owners can do this" in said
+    assert "You are an admin of Alice &amp; Co. Ask <strong>Alice</strong>: they can do it" in said
+
+
 def test_closing_the_personal_account_takes_the_person_along(kaboot, as_charlie, charlie):
     personal = charlie.personal_account
 

@@ -70,7 +70,7 @@ def test_a_new_role_is_told_to_the_one_who_has_it_and_nothing_without_a_change(
     assert told(bob) == []
     page.post(f"/account/members/{member.pk}/role/", {"role": Member.Role.ADMIN})
 
-    assert told(bob) == ["You are now admin of Alice & Co"]
+    assert told(bob) == ["You are now an admin of Alice & Co"]
     assert told(alice) == []
 
 
