@@ -50,11 +50,7 @@ def close(request: AccountRequest) -> HttpResponse:
     try:
         reference = closing.close(account=account, by=request.user, now=clock.now(account))
     except closing.StillNeeded as needed:
-        return _page(
-            request,
-            problem=f"You are the only owner of {', '.join(needed.accounts)}. Make somebody else owner there, or close "
-            "it first.",
-        )
+        return _page(request, problem=_only_owner_of(needed.accounts))
     except closing.StillDisputed:
         return _page(
             request,
@@ -93,11 +89,18 @@ def closed(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/closed.html", {"reference": reference})
 
 
+def _only_owner_of(accounts: list[str]) -> str:
+    return (
+        f"You are the only owner of {', '.join(accounts)}. Make somebody else owner there, or close it first."
+    )
+
+
 def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
     account = request.account
     of = rights.of(request)
+    left_alone = closing.without_owner(account=account, by=request.user)
     context = {
-        "problem": problem,
+        "problem": problem or (_only_owner_of(left_alone) if left_alone else ""),
         "subscription": of.subscription,
         "plan": of.plan,
         "pays_by_use": of.pays_by_use,

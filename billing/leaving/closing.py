@@ -11,7 +11,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 
 from accounts import closing
-from accounts.closing import NotOwner, StillNeeded
+from accounts.closing import NotOwner, StillNeeded, without_owner
 from accounts.models import Account, User
 from billing import effects, suspension
 from billing.leaving import erasing
@@ -20,7 +20,16 @@ from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
 
-__all__ = ["Busy", "NotOwner", "StillDisputed", "StillNeeded", "StillOwing", "close", "owed"]
+__all__ = [
+    "Busy",
+    "NotOwner",
+    "StillDisputed",
+    "StillNeeded",
+    "StillOwing",
+    "close",
+    "owed",
+    "without_owner",
+]
 
 
 class StillDisputed(Exception):

@@ -186,6 +186,10 @@ def test_closing_the_personal_account_takes_the_person_along(kaboot, as_charlie,
 
 
 def test_the_only_owner_of_an_organization_is_told_to_hand_it_over_first(kaboot, as_alice, alice, account):
+    asked = as_alice.get("/account/close/")
+    assert asked.status_code == 200
+    assert "You are the only owner of Alice &amp; Co" in asked.content.decode()
+
     page = close(as_alice, alice.personal_account.name).content.decode()
 
     assert "You are the only owner of Alice &amp; Co" in page
