@@ -126,8 +126,7 @@ def roll(*, key: ApiKey, overlap: timedelta, by: User | None, now: datetime) -> 
         old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
         old.replaced_by = new
         old.save(update_fields=["expires_at", "replaced_by"])
-        telling.key_made(new, now=now)
-        telling.key_revoked(old, by=by, now=now)
+        telling.key_rolled(old, new=new, by=by, now=now)
         return new, key_text
 
 

@@ -33,16 +33,23 @@ def check(*, account: Account, by: User) -> None:
     """Whether `by` may close `account` now. Raises NotOwner, StillNeeded."""
     if not account.members.filter(user=by, role=Member.Role.OWNER).exists():
         raise NotOwner
-    if account.kind == Account.Kind.PERSONAL:
-        left_alone = [
-            owned.name
-            for owned in Account.objects.filter(
-                members__user=by, members__role=Member.Role.OWNER, kind=Account.Kind.ORGANIZATION
-            )
-            if not owned.members.filter(role=Member.Role.OWNER).exclude(user=by).exists()
-        ]
-        if left_alone:
-            raise StillNeeded(left_alone)
+    left_alone = without_owner(account=account, by=by)
+    if left_alone:
+        raise StillNeeded(left_alone)
+
+
+def without_owner(*, account: Account, by: User) -> list[str]:
+    """The organizations that would have no owner left if `by` closed `account`, by name."""
+    if account.kind != Account.Kind.PERSONAL:
+        return []
+    owned = Account.objects.filter(
+        members__user=by, members__role=Member.Role.OWNER, kind=Account.Kind.ORGANIZATION
+    )
+    return [
+        one.name
+        for one in owned.order_by("name")
+        if not one.members.filter(role=Member.Role.OWNER).exclude(user=by).exists()
+    ]
 
 
 def erase(*, account: Account, by: User, now: datetime) -> None:
@@ -76,6 +83,7 @@ def _erase_person(user: User) -> None:
     UserSession.objects.filter(user=user).delete()
     user.email, user.name = NOBODY.format(number=user.pk), ""
     user.first_name = user.last_name = ""
+    user.last_account = None
     user.is_active = user.is_staff = user.is_superuser = False
     # Every session of this person carries a hash of the password and is void with it.
     user.set_unusable_password()

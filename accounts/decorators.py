@@ -44,8 +44,18 @@ def billing_admin_required(view: AccountView[P]) -> PlainView[P]:
 
 def only_billing_admins(request: AccountRequest) -> HttpResponse:
     """The 403 page: what happened, and whom to ask."""
-    who = request.account.members.filter(role__in=[Member.Role.OWNER, Member.Role.ADMIN]).select_related(
-        "user"
-    )
-    people = [member.user.name or member.user.email for member in who.order_by("joined_at")[:3]]
-    return render(request, "accounts/only_billing_admins.html", {"people": people}, status=403)
+    return _refused(request, [Member.Role.OWNER, Member.Role.ADMIN])
+
+
+def only_owners(request: AccountRequest) -> HttpResponse:
+    """As `only_billing_admins`, for what an admin may not do either."""
+    return _refused(request, [Member.Role.OWNER])
+
+
+def _refused(request: AccountRequest, roles: list[Member.Role]) -> HttpResponse:
+    who = request.account.members.filter(role__in=roles).select_related("user").order_by("joined_at")
+    context = {
+        "people": [member.user.name or member.user.email for member in who[:3]],
+        "is_for_owners": Member.Role.ADMIN not in roles,
+    }
+    return render(request, "accounts/only_billing_admins.html", context, status=403)

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 
 from accounts import members
-from accounts.models import Account, Member, Scope, User, every_scope
+from accounts.models import Account, Member, Scope, User
 
 
 def one_line(text: str) -> str:
@@ -107,7 +107,8 @@ class KeyForm(forms.Form):
     scopes = forms.MultipleChoiceField(
         label="What may it do?",
         choices=Scope.choices,
-        initial=every_scope,
+        # What a program cannot do, whoever steals its key cannot do either.
+        initial=[Scope.READ],
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "A key that may do nothing is of no use. Tick at least one."},
     )

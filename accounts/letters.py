@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import Invitation
+from config.mailbox import ABOUT
 
 
 def send_invitation(*, invitation: Invitation, token: str) -> None:
@@ -20,9 +21,9 @@ def send_invitation(*, invitation: Invitation, token: str) -> None:
         "SITE_NAME": settings.SITE_NAME,
     }
     subject = render_to_string("emails/invitation_subject.txt", context)
-    send_mail(
-        " ".join(subject.split()),
-        render_to_string("emails/invitation.txt", context),
-        settings.DEFAULT_FROM_EMAIL,
-        [invitation.email],
-    )
+    EmailMessage(
+        subject=" ".join(subject.split()),
+        body=render_to_string("emails/invitation.txt", context),
+        to=[invitation.email],
+        headers={ABOUT: str(invitation.account_id)},
+    ).send()

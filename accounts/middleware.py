@@ -9,7 +9,8 @@ from typing import cast
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 
-from accounts.models import Account, Member
+from accounts.models import Account, Member, User
+from billing import clock, entitlements
 
 SESSION_KEY = "account_id"
 
@@ -35,7 +36,8 @@ class _ActsForAccount:
     def member(self) -> Member | None:
         """The membership in the chosen account, read anew on each request: who was removed is out at once.
 
-        The account chosen last, else the personal one, else the one joined first.
+        The account chosen last in this browser, else last in any; else the only one with a paid plan; else the
+        personal one, else the one joined first.
         """
         return _chosen(cast("HttpRequest", self))
 
@@ -49,16 +51,40 @@ class _ActsForAccount:
         return list(_memberships(cast("HttpRequest", self)))
 
 
+def choose(request: HttpRequest, account: Account) -> None:
+    """Act for `account` from now on in this browser, and begin with it at the next sign-in in any other."""
+    request.session[SESSION_KEY] = str(account.pk)
+    User.objects.filter(pk=cast("User", request.user).pk).update(last_account=account)
+
+
 def _chosen(request: HttpRequest) -> Member | None:
-    chosen = request.session.get(SESSION_KEY)
     memberships = _memberships(request)
-    if chosen:
-        memberships = memberships.alias(
-            is_chosen=Case(
-                When(account_id=chosen, then=Value(0)), default=Value(1), output_field=IntegerField()
-            )
-        ).order_by("is_chosen", *memberships.query.order_by)
-    return memberships.first()
+    if not request.user.is_authenticated:
+        return None
+    chosen = request.session.get(SESSION_KEY) or request.user.last_account_id
+    if not chosen:
+        # Once a session: what is found is what this browser acts for from here on.
+        found = _begins_with(list(memberships))
+        if found is not None:
+            request.session[SESSION_KEY] = str(found.account_id)
+        return found
+    is_chosen = Case(When(account_id=chosen, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return memberships.alias(is_chosen=is_chosen).order_by("is_chosen", *memberships.query.order_by).first()
+
+
+def _begins_with(memberships: list[Member]) -> Member | None:
+    """Of several accounts the only one with a paid plan, where the person is more than a guest."""
+    if len(memberships) > 1:
+        paying = [member for member in memberships if member.may_use and _has_paid_plan(member.account)]
+        if len(paying) == 1:
+            return paying[0]
+    return memberships[0] if memberships else None
+
+
+def _has_paid_plan(account: Account) -> bool:
+    """Bought or given by staff; also one whose payment is missing, as that is what there is to see."""
+    rights = entitlements.of(account, now=clock.now(account))
+    return not rights.plan.is_free or (rights.subscription is not None and rights.subscription.is_live)
 
 
 def _memberships(request: HttpRequest) -> QuerySet[Member]:

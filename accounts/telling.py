@@ -108,16 +108,32 @@ def key_made(key: ApiKey, *, now: datetime) -> None:
         )
 
 
-def key_revoked(key: ApiKey, *, by: User | None, now: datetime) -> None:
-    """It does not work any more; or, when it was rolled, only until `key.expires_at`."""
+def key_rolled(key: ApiKey, *, new: ApiKey, by: User | None, now: datetime) -> None:
+    """`new` took the place of `key`, which works until `key.expires_at`: one letter, about both."""
     if key.account is not None:
-        works_until = key.expires_at.isoformat() if key.revoked_at is None and key.expires_at else None
+        works_on = key.expires_at is not None and now < key.expires_at
+        notify(
+            account=key.account,
+            kind="api_key_rolled",
+            key=f"api_key_rolled:{key.pk}",
+            now=now,
+            context={
+                **_of_key(key, by),
+                "new_prefix": new.prefix,
+                "works_until": key.expires_at.isoformat() if works_on and key.expires_at else None,
+            },
+        )
+
+
+def key_revoked(key: ApiKey, *, by: User | None, now: datetime) -> None:
+    """It does not work any more."""
+    if key.account is not None:
         notify(
             account=key.account,
             kind="api_key_revoked",
-            key=f"api_key_revoked:{key.pk}:{works_until or now.isoformat()}",
+            key=f"api_key_revoked:{key.pk}:{now.isoformat()}",
             now=now,
-            context={**_of_key(key, by), "works_until": works_until},
+            context=_of_key(key, by),
         )
 
 

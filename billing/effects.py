@@ -24,6 +24,7 @@ from billing.backoff import delay
 from billing.models import Effect
 from config import nudge
 from config.logs import SECRET
+from config.mailbox import ABOUT
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +92,9 @@ def deliver_owed(*, now: datetime, limit: int = 100) -> int:
         except Exception as error:  # whatever the carrier raises is this effect's own trouble
             _try_later(effect, error, now=now)
         else:
-            Effect.objects.filter(pk=effect.pk).update(done_at=now, next_attempt_at=None, last_error="")
+            Effect.objects.filter(pk=effect.pk).update(
+                done_at=now, next_attempt_at=None, last_error="", **_forgotten(effect)
+            )
             delivered += 1
     return delivered
 
@@ -124,6 +127,15 @@ def _claim(*, now: datetime, limit: int) -> list[Effect]:
     return claimed
 
 
+def _forgotten(effect: Effect) -> dict[str, Any]:
+    """The words of a mail go with the account it is about: the last ones, its receipt, once they have left."""
+    if effect.kind != "mail" or effect.account_id is None:
+        return {}
+    # Asked anew: it may have been closed while the mail was on its way.
+    is_closed = Account.objects.filter(pk=effect.account_id, closed_at__isnull=False).exists()
+    return {"detail": {}} if is_closed else {}
+
+
 def _try_later(effect: Effect, error: Exception, *, now: datetime) -> None:
     from billing import alerts  # alerts leave through this outbox
 
@@ -151,7 +163,8 @@ def _send_mail(effect: Effect) -> None:
         subject=effect.detail["subject"],
         body=effect.detail["body"],
         to=[effect.detail["to"]],
-        headers={"Message-ID": f"<{digest}@{host}>"},
+        headers={"Message-ID": f"<{digest}@{host}>"}
+        | ({ABOUT: str(effect.account_id)} if effect.account_id else {}),
     ).send()
 
 

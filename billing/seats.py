@@ -43,15 +43,18 @@ class Standing:
 
 def standing(account: Account, *, now: datetime) -> Standing:
     """How the seats of `account` stand. `now` is wall time, by which invitations run out."""
-    return Standing(bought=sold(account), taken=taken(account, now=now), coming=coming(account))
+    return Standing(
+        bought=sold(account, now=now), taken=taken(account, now=now), coming=coming(account, now=now)
+    )
 
 
-def sold(account: Account) -> int | None:
+def sold(account: Account, *, now: datetime) -> int | None:
     """How many seats the account has bought; None on a plan that is not sold by the seat.
 
-    Where seats follow the members, it is the most the plan is sold with (None: no end).
+    Where seats follow the members, it is the most the plan is sold with (None: no end). `now` is wall time, as
+    everywhere here.
     """
-    rights = entitlements.of(account, now=clock.now(account))
+    rights = entitlements.of(account, now=clock.at(account, now=now))
     if rights.plan.seats is None or rights.level < Level.GRACE or rights.grant is not None:
         return None
     if rights.plan.seats.follow_members:
@@ -59,24 +62,24 @@ def sold(account: Account) -> int | None:
     return rights.seats
 
 
-def places(account: Account) -> int | None:
+def places(account: Account, *, now: datetime) -> int | None:
     """How many people the account has room for: its seats, else what its plan limits members to. None: no end."""
-    seats = sold(account)
+    seats = sold(account, now=now)
     is_alone = account.kind == Account.Kind.PERSONAL  # whom nobody joins, whatever its plan says
     if seats is not None or is_alone or MEMBERS not in catalog.current().features:
         return seats
-    return entitlements.of(account, now=clock.now(account)).limit(MEMBERS)
+    return entitlements.of(account, now=clock.at(account, now=now)).limit(MEMBERS)
 
 
-def coming(account: Account) -> int | None:
+def coming(account: Account, *, now: datetime) -> int | None:
     """How many people there will be room for from the period's end on, where fewer are planned; else None."""
     planned = PlanChange.objects.filter(account=account).planned().first()
     plan = catalog.current().plans.get(planned.to_plan_key) if planned is not None else None
     if planned is None or plan is None:
         return None
     room = planned.to_quantity if plan.seats is not None else plan.limits.get(MEMBERS)
-    now = places(account)
-    return room if room is not None and (now is None or room < now) else None
+    present = places(account, now=now)
+    return room if room is not None and (present is None or room < present) else None
 
 
 def taken(account: Account, *, now: datetime) -> int:
@@ -109,7 +112,8 @@ def room_for(account: Account, *, people: int, now: datetime) -> Iterator[None]:
 def _check_room(account: Account, *, people: int, now: datetime) -> None:
     """An invitation that is accepted holds its place already; it has none when places went meanwhile."""
     wanted = taken(account, now=now) + people
-    seats, room, later = sold(account), places(account), coming(account)
+    seats, room = sold(account, now=now), places(account, now=now)
+    later = coming(account, now=now)
     guests = "guests only look and take no seat"
     if seats is not None and wanted > seats:
         raise SeatLimitReached(

@@ -52,4 +52,4 @@ def expire_credits() -> None:
 @shared_task
 def carry_price_rises_on() -> None:
     """Tell and move whoever is due in a price rise under way."""
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())

@@ -2,8 +2,10 @@
 
 import email
 import email.policy
+from collections.abc import Collection
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import getaddresses
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 SHOWN = 30
+# The line Django's file backend draws after each mail; it writes one file per connection.
+LINE = "-" * 79
+# The header of a mail that says which account it is about.
+ABOUT = "X-Account"
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,30 @@ def mailbox(request: HttpRequest) -> HttpResponse:
     return render(request, "demo/mailbox.html", {"letters": _newest(Path(settings.EMAIL_FILE_PATH))})
 
 
+def forget(*, account: str, addresses: Collection[str]) -> None:
+    """Take out the mails about `account` (its id) and to `addresses` (lower case). Outside the demo there are none."""
+    if not settings.DEMO:
+        return
+    for file in Path(settings.EMAIL_FILE_PATH).glob("*.log"):
+        mails = [mail for mail in file.read_text(errors="replace").split(LINE) if mail.strip()]
+        kept = [mail for mail in mails if not _is_about(mail, account, addresses)]
+        if not kept:
+            file.unlink(missing_ok=True)
+        elif len(kept) < len(mails):
+            file.write_text(LINE.join([*kept, ""]))
+
+
+def _is_about(source: str, account: str, addresses: Collection[str]) -> bool:
+    mail = email.message_from_bytes(source.strip().encode(), policy=email.policy.default)
+    to = {address.lower() for _, address in getaddresses([str(mail["To"])])}
+    return mail[ABOUT] == account or not to.isdisjoint(addresses)
+
+
 def _newest(folder: Path) -> list[Letter]:
-    # Django's file backend writes one file per connection, with a dashed line between two mails.
     files = sorted(folder.glob("*.log"), key=lambda file: file.stat().st_mtime, reverse=True)[:SHOWN]
     letters: list[Letter] = []
     for file in files:
-        mails = file.read_text(errors="replace").split("-" * 79)
+        mails = file.read_text(errors="replace").split(LINE)
         letters += [_letter(mail) for mail in reversed(mails) if mail.strip()]
     return letters[:SHOWN]
 

@@ -8,16 +8,40 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
-from accounts.models import Account, ApiKey, Invitation, Member, Notification
-from billing.models import CreditGrant, Departure, Payment, PlanGrant, Subscription
+from accounts.models import Account, ApiKey, Delivery, Invitation, Member, Notification
+from billing.leaving import erasing
+from billing.models import (
+    CreditGrant,
+    Departure,
+    Effect,
+    Enquiry,
+    Offer,
+    Payment,
+    PlanGrant,
+    Subscription,
+    Withdrawal,
+)
 from usage.models import AlertWish, Gauge, GaugeClaim, Reservation, Slot, UsageDay, UsageRecord
 
 # Rows read at a time.
 HELPING = 2000
 # What is a key or a door, or speaks of others than the account.
-LEFT_OUT = frozenset(("digest", "token_digest", "granted_by", "invited_by", "created_by", "set_by"))
+LEFT_OUT = frozenset(
+    [
+        "created_by",
+        "digest",
+        "granted_by",
+        "handled_by",
+        "invited_by",
+        "last_error",
+        "made_by",
+        "nonce",
+        "set_by",
+        "token_digest",
+    ]
+)
 
 
 def archive(*, account: Account, now: datetime) -> Iterator[bytes]:
@@ -75,6 +99,10 @@ def _row(row: Model) -> dict[str, Any]:
     }
 
 
+def _said_by(account: Account) -> Q:
+    return erasing.by(account, erasing.proven_addresses(account))
+
+
 _LISTS: dict[str, Callable[[Account], QuerySet[Any]]] = {
     "members": lambda account: Member.objects.filter(account=account),
     "invitations": lambda account: Invitation.objects.filter(account=account),
@@ -83,9 +111,20 @@ _LISTS: dict[str, Callable[[Account], QuerySet[Any]]] = {
     "payments": lambda account: Payment.objects.filter(account=account),
     "grants": lambda account: PlanGrant.objects.filter(account=account),
     "credits": lambda account: CreditGrant.objects.filter(account=account),
+    # What was written to us, also without a log-in, from an address that is proven to be the person's.
+    "enquiries": lambda account: Enquiry.objects.filter(_said_by(account)),
+    "offers": lambda account: Offer.objects.filter(account=account),
+    "withdrawals": lambda account: Withdrawal.objects.filter(_said_by(account)),
     "departures": lambda account: Departure.objects.filter(account=account),
     # What was told to one person alone is that person's.
     "notifications": lambda account: Notification.objects.filter(account=account).exclude(to="person"),
+    "notification_mails": lambda account: Delivery.objects.filter(
+        notification__account=account, channel=Delivery.Channel.MAIL
+    ).exclude(notification__to="person"),
+    # Letters to staff about the account are not its own.
+    "mails": lambda account: Effect.objects.filter(account=account, kind="mail").exclude(
+        key__startswith="mail:alert:"
+    ),
     "alert_thresholds": lambda account: AlertWish.objects.filter(account=account),
     "usage": lambda account: UsageRecord.objects.filter(account=account),
     "reservations": lambda account: Reservation.objects.filter(account=account),

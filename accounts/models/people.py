@@ -31,6 +31,11 @@ class User(AbstractUser):
     email = models.EmailField("e-mail address", unique=True)
     name = models.CharField(max_length=150, blank=True)
 
+    # The account they acted for last, in whatever browser: signing in anew begins there.
+    last_account = models.ForeignKey(
+        "Account", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
@@ -127,6 +132,11 @@ class Member(models.Model):
         return f"{self.user} is {self.role} of {self.account}"
 
     @property
+    def role_phrase(self) -> str:
+        """The role after "you are": "an owner", "a guest"."""
+        return f"{'an' if self.may_bill else 'a'} {self.get_role_display().lower()}"
+
+    @property
     def may_bill(self) -> bool:
         """May buy, change, cancel and see invoices."""
         return self.role in (self.Role.OWNER, self.Role.ADMIN)
@@ -170,10 +180,13 @@ class Invitation(models.Model):
 class Scope(models.TextChoices):
     """What a key may do. A call beyond its scopes is refused, whatever the plan includes."""
 
-    READ = "read", "See balances, acts, entitlements and prices"
-    COUNT = "usage:write", "Count units, hold and settle them"
-    STANDING = "limits:write", "Claim and release projects, storage and running slots"
-    BUDGETS = "budgets:write", "Change budgets"
+    READ = "read", "See balances, acts, entitlements and prices. It changes nothing and costs nothing."
+    COUNT = (
+        "usage:write",
+        "Count, hold and settle units. It uses up what the account has, or what it pays for.",
+    )
+    STANDING = "limits:write", "Claim and release projects, storage and running slots."
+    BUDGETS = "budgets:write", "Change budgets, which say how much may be spent."
 
 
 def every_scope() -> list[str]:

@@ -73,6 +73,7 @@ _ALL = (
     Kind("dispute_lost", "A disputed payment was taken back", "billing", is_urgent=True),
     Kind("sign_in_changed", "How you sign in changed", "security"),
     Kind("api_key_made", "An API key was made", "security"),
+    Kind("api_key_rolled", "An API key was rolled: a new one took its place", "security"),
     Kind("api_key_revoked", "An API key was revoked", "security"),
     Kind("test", "A test of Slack or a webhook", "security", is_listed=False),
     Kind("destination_disabled", "Slack or a webhook was switched off", "security"),

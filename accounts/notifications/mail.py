@@ -15,6 +15,7 @@ from django.urls import reverse
 from accounts.models import Delivery, InboxEntry, User
 from accounts.notifications import kinds, preferences
 from accounts.notifications.kinds import Kind
+from config.mailbox import ABOUT
 
 
 def carry(delivery: Delivery, now: datetime) -> None:
@@ -62,6 +63,8 @@ def _headers(delivery: Delivery, leave: str) -> dict[str, str]:
     name = f"{delivery.notification.key}:{delivery.address.lower()}"
     digest = hashlib.sha256(name.encode()).hexdigest()[:32]
     headers = {"Message-ID": f"<{digest}@{host}>", "Auto-Submitted": "auto-generated"}
+    if delivery.notification.account_id:
+        headers[ABOUT] = str(delivery.notification.account_id)
     if leave:
         headers |= {"List-Unsubscribe": f"<{leave}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     return headers

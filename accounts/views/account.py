@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import members
 from accounts.decorators import account_required, only_billing_admins
 from accounts.forms import AccountForm, OrganizationForm, ProfileForm
-from accounts.middleware import SESSION_KEY
+from accounts.middleware import choose
 from accounts.models import Account, User
 from accounts.requests import AccountRequest
 from billing import clock
@@ -35,7 +35,7 @@ def switch(request: HttpRequest) -> HttpResponse:
     account = Account.objects.of(cast("User", request.user)).filter(pk=wanted).first()
     if account is None:
         raise Http404
-    request.session[SESSION_KEY] = str(account.pk)
+    choose(request, account)
     messages.success(request, f"You now act for {account.name}.")
     return redirect(_safe_next(request))
 
@@ -77,7 +77,7 @@ def new_organization(request: HttpRequest) -> HttpResponse:
         account = members.open_organization(
             owner=cast("User", request.user), name=form.cleaned_data["name"], now=timezone.now()
         )
-        request.session[SESSION_KEY] = str(account.pk)
+        choose(request, account)
         messages.success(request, f"{account.name} is open. Invite the people you work with.")
         return redirect("accounts:members")
     return render(

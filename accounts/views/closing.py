@@ -12,11 +12,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.decorators import account_required, only_billing_admins
+from accounts.decorators import account_required, only_owners
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
 from billing import clock, rights
-from billing.leaving import closing, refund_window
+from billing.leaving import closing, erasing, refund_window
 from billing.stripe import gateway
 from usage import portability
 
@@ -27,7 +27,7 @@ from usage import portability
 def export(request: AccountRequest) -> HttpResponse | StreamingHttpResponse:
     """Everything that is kept about the account, as one archive, written while it is sent."""
     if request.member.role != Member.Role.OWNER:
-        return only_billing_admins(request)
+        return only_owners(request)
     parts: Iterator[bytes] = portability.archive(account=request.account, now=timezone.now())
     response = StreamingHttpResponse(parts, content_type="application/zip")
     day = timezone.now().strftime("%Y-%m-%d")
@@ -42,18 +42,21 @@ def close(request: AccountRequest) -> HttpResponse:
     """Ask with everything on the table; close when the account's name is typed."""
     account = request.account
     if request.member.role != Member.Role.OWNER:
-        return only_billing_admins(request)
+        return only_owners(request)
     if request.method == "GET":
         return _page(request)
     if request.POST.get("name", "").strip() != account.name:
         return _page(request, problem=f"Type the account's name, {account.name}, to close it.")
     try:
-        reference = closing.close(account=account, by=request.user, now=timezone.now())
+        reference = closing.close(account=account, by=request.user, now=clock.now(account))
     except closing.StillNeeded as needed:
+        return _page(request, problem=_only_owner_of(needed.accounts))
+    except closing.StillDisputed:
         return _page(
             request,
-            problem=f"You are the only owner of {', '.join(needed.accounts)}. Make somebody else owner there, or close "
-            "it first.",
+            problem="A bank has asked for a payment back, and that is not decided yet. It is answered with what is "
+            "known about this account, so close it once that is over. Nothing was changed; to stop further charges "
+            "now, cancel the plan.",
         )
     except closing.StillOwing:
         return _page(
@@ -86,16 +89,25 @@ def closed(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/closed.html", {"reference": reference})
 
 
+def _only_owner_of(accounts: list[str]) -> str:
+    return (
+        f"You are the only owner of {', '.join(accounts)}. Make somebody else owner there, or close it first."
+    )
+
+
 def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
     account = request.account
     of = rights.of(request)
+    left_alone = closing.without_owner(account=account, by=request.user)
     context = {
-        "problem": problem,
+        "problem": problem or (_only_owner_of(left_alone) if left_alone else ""),
         "subscription": of.subscription,
         "plan": of.plan,
         "pays_by_use": of.pays_by_use,
         "offer": refund_window.offer_to(account, by=request.user, now=clock.now(account)),
         "open_invoice": closing.owed(account),
+        "payments": account.payments.exists(),
+        "waiting_withdrawals": erasing.undecided(account),
         "others": account.members.exclude(user=request.user).count(),
         "is_personal": account.kind == Account.Kind.PERSONAL,
     }

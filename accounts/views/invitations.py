@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import members
-from accounts.middleware import SESSION_KEY
+from accounts.middleware import choose
 from accounts.models import User
 from billing import seats
 
@@ -48,7 +48,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         invitation = members.find_invitation(token=token, now=timezone.now())
         context = {"invitation": invitation, "token": token, "wrong_address": True}
         return render(request, "accounts/invitation.html", context, status=403)
-    request.session[SESSION_KEY] = str(member.account_id)
+    choose(request, member.account)
     messages.success(request, f"Welcome to {member.account.name}.")
     return redirect("/")
 

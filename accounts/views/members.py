@@ -178,7 +178,7 @@ def hand_over(request: AccountRequest, pk: int) -> HttpResponse:
         raise PermissionDenied from error
     else:
         messages.success(
-            request, f"{member.user.email} is now owner of {request.account.name}, and you are admin."
+            request, f"{member.user.email} is now the owner of {request.account.name}, and you are an admin."
         )
     return redirect("accounts:members")
 
@@ -207,7 +207,7 @@ def _page(request: AccountRequest, form: InviteForm) -> HttpResponse:
     )
     context = {
         "form": form,
-        "seats_sold": seats.sold(request.account),
+        "seats_sold": seats.sold(request.account, now=now),
         "seats_taken": seats.taken(request.account, now=now),
         "is_personal": request.account.kind == Account.Kind.PERSONAL,
         "people": [(person, person.role in mine and len(mine) > 0) for person in people],

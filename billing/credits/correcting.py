@@ -60,7 +60,7 @@ def expire(*, now: datetime, limit: int = 500) -> int:
         with transaction.atomic():
             grant = CreditGrant.objects.select_for_update().get(pk=found.pk)
             if grant.remaining:
-                entries.move(grant, Kind.EXPIRE, -grant.remaining, now=clock.now(found.account))
+                entries.move(grant, Kind.EXPIRE, -grant.remaining, now=clock.at(found.account, now=now))
                 written_off += 1
     return written_off
 

@@ -46,8 +46,9 @@ def receive(
         alerts.raise_alert(
             key=f"enquiry:{enquiry.pk}",
             kind="enquiry",
-            message=f"{enquiry.name} ({enquiry.email}) wants to talk about {_plan_name(enquiry)}. "
-            "It waits among the enquiries on the staff pages.",
+            # Who it is stands in one place, from where it is erased.
+            message=f"Somebody wants to talk about {_plan_name(enquiry)}. "
+            "Name and words are among the enquiries on the staff pages.",
             account=account,
             now=now,
         )

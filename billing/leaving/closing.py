@@ -11,15 +11,29 @@ from django.db import transaction
 from django.template.loader import render_to_string
 
 from accounts import closing
-from accounts.closing import NotOwner, StillNeeded
+from accounts.closing import NotOwner, StillNeeded, without_owner
 from accounts.models import Account, User
 from billing import effects, suspension
+from billing.leaving import erasing
 from billing.leaving.withdrawals import ALPHABET
 from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
 
-__all__ = ["Busy", "NotOwner", "StillNeeded", "StillOwing", "close", "owed"]
+__all__ = [
+    "Busy",
+    "NotOwner",
+    "StillDisputed",
+    "StillNeeded",
+    "StillOwing",
+    "close",
+    "owed",
+    "without_owner",
+]
+
+
+class StillDisputed(Exception):
+    """A bank asks for a payment back, and nobody has decided yet: the dispute is answered with what is known here."""
 
 
 class StillOwing(Exception):
@@ -41,11 +55,13 @@ def close(*, account: Account, by: User, now: datetime) -> str:
 
     It fails closed: as long as Stripe has not said that the plan is over, nothing is erased and the next try goes
     on where this one stopped. What was used and not billed yet is on a last invoice. The customer's record at
-    Stripe stays with its invoices, as tax law asks. `now` is wall time.
+    Stripe stays with its invoices, as tax law asks. `now` is the account's time.
 
-    Raises NotOwner, StillNeeded, StillOwing, Busy and the gateway's errors.
+    Raises NotOwner, StillNeeded, StillDisputed (before anything was done), StillOwing, Busy and the gateway's errors.
     """
     closing.check(account=account, by=by)
+    if Customer.objects.filter(account=account, dispute_state="open").exists():
+        raise StillDisputed
     address = account.email or by.email
     ended = _end_at_stripe(account)
     invoice = owed(account)
@@ -65,11 +81,14 @@ def close(*, account: Account, by: User, now: datetime) -> str:
                     "ended": ended,
                     "now": now,
                     "payments": Payment.objects.filter(account=account).count(),
+                    "is_personal": account.kind == Account.Kind.PERSONAL,
                     "SITE_NAME": settings.SITE_NAME,
                 },
             ),
+            account=account,
             now=now,
         )
+        erasing.of_account(account, now=now)
         closing.erase(account=account, by=by, now=now)
         # A product that still asks is told no, also for what the free plan gives.
         suspension.suspend(account=account, reason="The account was closed by its owner.", now=now)

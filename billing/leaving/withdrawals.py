@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 
 from accounts.models import Account
 from billing import alerts, effects
+from billing.leaving import erasing
 from billing.models import Withdrawal
 
 # Without the letters and digits that are mistaken for each other on paper.
@@ -54,9 +55,9 @@ def declare(
             alerts.raise_alert(
                 key=f"withdrawal:{withdrawal.reference}",
                 kind="withdrawal",
-                message=f"{withdrawal.name} withdraws from a contract ({withdrawal.contract or 'not named'}), "
-                f"reference {withdrawal.reference}. Find the account by the address, refund and cancel what is due, "
-                "and settle it on the staff pages.",
+                # Who it is stands in one place, from where it is erased.
+                message=f"Somebody withdraws from a contract, reference {withdrawal.reference}. Find the account by "
+                "the address that was given, refund and cancel what is due, and settle it on the staff pages.",
                 account=account,
                 now=now,
             )
@@ -72,6 +73,7 @@ def decide(*, withdrawal: Withdrawal, is_granted: bool, note: str, now: datetime
         )
         if not changed:
             raise AlreadyDecided(withdrawal.reference)
+        account = withdrawal.account
         effects.owe_mail(
             key=f"withdrawal_decided:{withdrawal.reference}",
             to=withdrawal.email,
@@ -86,5 +88,7 @@ def decide(*, withdrawal: Withdrawal, is_granted: bool, note: str, now: datetime
                 },
             ),
             now=now,
-            account=withdrawal.account,
+            account=account,
         )
+        if account is not None and account.closed_at is not None:
+            erasing.of_withdrawal(withdrawal)

@@ -110,7 +110,7 @@ def ask_about_doubtful(*, now: datetime, limit: int = 50) -> int:
             sync(account=account, reason="doubtful")
         except Exception:  # one account's trouble must not keep staff from hearing of the others
             log.exception("sync_failed", account=str(account.pk))
-            oversight.tell(account, now=clock.now(account))
+            oversight.tell(account, now=clock.at(account, now=now))
         looked_at += 1
     return looked_at
 

@@ -24,10 +24,10 @@ AHEAD = {False: timedelta(days=4), True: timedelta(days=31)}
 SWEEP_SECONDS = 45
 
 
-def carry_on(*, limit: int = 200) -> int:
+def carry_on(*, now: datetime, limit: int = 200) -> int:
     """For the sweeper: tell and move whoever is due, each in its account's time; answers how many steps changed.
 
-    Killed midway it goes on where it stopped; an account in trouble is tried again at the next turn.
+    `now` is wall time. Killed midway it goes on where it stopped; an account in trouble is tried again next turn.
     """
     started = time.monotonic()
     changed = 0
@@ -36,7 +36,7 @@ def carry_on(*, limit: int = 200) -> int:
         if time.monotonic() - started > SWEEP_SECONDS:
             break
         try:
-            changed += _take(step)
+            changed += _take(step, now=clock.at(step.account, now=now))
         except (subscriptions.Busy, gateway.StripeError) as error:
             log.warning("price_rise_step_waits", step=step.pk, error=type(error).__name__)
     return changed
@@ -48,7 +48,7 @@ def stop(*, rise: PriceRise, now: datetime) -> None:
         if not PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now):
             return
         for step in rise.steps.select_for_update().filter(state=State.TOLD).select_related("account"):
-            _say("price_rise_off", step, f"price_rise_off:{step.pk}")
+            _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=clock.at(step.account, now=now))
 
 
 def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
@@ -59,10 +59,10 @@ def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
     stop(rise=rise, now=now)
     moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
     with archived.usable(step.old_price_id for step in moved):
-        return _give_back(moved)
+        return _give_back(moved, now=now)
 
 
-def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
+def _give_back(moved: list[PriceRiseStep], *, now: datetime) -> tuple[int, int]:
     undone = failed = 0
     for step in moved:
         try:
@@ -75,14 +75,13 @@ def _give_back(moved: list[PriceRiseStep]) -> tuple[int, int]:
             continue
         with transaction.atomic():
             PriceRiseStep.objects.filter(pk=step.pk).update(state=State.UNDONE)
-            _say("price_rise_off", step, f"price_rise_off:{step.pk}")
+            _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=clock.at(step.account, now=now))
         undone += 1
     return undone, failed
 
 
-def _take(step: PriceRiseStep) -> bool:
+def _take(step: PriceRiseStep, *, now: datetime) -> bool:
     """The next thing that is due for this step, if something is."""
-    now = clock.now(step.account)
     subscription = Subscription.objects.live().filter(account=step.account).first()
     item = subscription.items.filter(stripe_item_id=step.stripe_item_id).first() if subscription else None
     if subscription is None or subscription.is_canceling or item is None:
@@ -111,7 +110,7 @@ def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | No
         step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
         step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
         step.save(update_fields=["state", "told_at", "applies_at", "quantity"])
-        _say("price_rise", step, f"price_rise:{step.pk}")
+        _say("price_rise", step, f"price_rise:{step.pk}", now=now)
     return True
 
 
@@ -168,14 +167,14 @@ def _leave_out(step: PriceRiseStep, why: str) -> bool:
     return True
 
 
-def _say(kind: str, step: PriceRiseStep, key: str) -> None:
+def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime) -> None:
     price = catalog.current().find_price(step.rise.to_lookup_key)
     plan = catalog.current().plans.get(price.plan_key) if price else None
     notify(
         account=step.account,
         kind=kind,
         key=key,
-        now=clock.now(step.account),
+        now=now,
         context={
             "plan": plan.name if plan else step.rise.to_lookup_key,
             "old": step.old_amount * step.quantity,

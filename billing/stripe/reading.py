@@ -91,7 +91,11 @@ def _look_again(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
     if any(letter.type in CLOSING for letter in letters):
         # Before the sync: the draft's hour runs.
         invoice_about_to_close.send_robust(Customer, account=account)
-    return _sync(account, reason=letters[0].type)
+    outcome = _sync(account, reason=letters[0].type)
+    if account.closed_at is not None:
+        # What comes after the account was closed says its name once more.
+        WebhookEvent.objects.filter(pk__in=[letter.pk for letter in letters]).strip()
+    return outcome
 
 
 def _sync(account: Account, *, reason: str) -> Outcome:

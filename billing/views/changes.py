@@ -200,8 +200,8 @@ def _first_quantity(request: HttpRequest, price: Price) -> int:
         return 1
     if bounds.follow_members:
         return membership.wanted(account, catalog.current().plan(price.plan_key))
-    has = seats.sold(account) or 0
-    number = max(bounds.min, has, seats.taken(account, now=clock.wall()))
+    now = clock.wall()
+    number = max(bounds.min, seats.sold(account, now=now) or 0, seats.taken(account, now=now))
     return number if bounds.max is None else min(number, bounds.max)
 
 

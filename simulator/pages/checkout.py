@@ -179,7 +179,7 @@ def _form(
 
 
 def _title(session: Json) -> str:
-    names = [item["description"] for item in session.get("line_items", {}).get("data", [])]
+    names = [item["description"] for item in _items(session)]
     said = " + ".join(name for name in names if name) or "Your order"
     if session["mode"] == "setup":
         return "Save a card"
@@ -188,16 +188,38 @@ def _title(session: Json) -> str:
 
 def _summary(sim: Simulator, session: Json) -> str:
     currency = session["currency"]
-    rows = []
-    for item in session.get("line_items", {}).get("data", []):
-        times = f" × {item['quantity']}" if (item["quantity"] or 1) > 1 else ""
-        rows.append((f"{item['description']}{times}", words.price(item["price"])))
+    rows = [
+        words.line(item["description"], item["price"], item["quantity"], item["amount_subtotal"])
+        for item in _items(session)
+    ]
     if off := (session["total_details"] or {}).get("amount_discount"):
         rows.append(("Discount", words.money(-off, currency)))
+    if tax := (session["total_details"] or {}).get("amount_tax"):
+        rows.append(("Tax", words.money(tax, currency)))
     due = (
         ("Due today", words.money(session["amount_total"], currency)) if session["mode"] != "setup" else None
     )
     return html.receipt(rows, due) + _trial(sim, session)
+
+
+def _items(session: Json) -> list[Json]:
+    found: list[Json] = session.get("line_items", {}).get("data", [])
+    return found
+
+
+def _first_charge(session: Json) -> str:
+    """`, $39.95,` where it is known: no use, discount or tax will change it."""
+    items = _items(session)
+    if (
+        session["discounts"]
+        or session["automatic_tax"]["enabled"]
+        or any(i["quantity"] is None for i in items)
+    ):
+        return ""
+    if any(item["amount_tax"] for item in items):
+        return ""
+    due = sum(item["amount_subtotal"] for item in items if item["price"]["recurring"])
+    return f", {words.money(due, session['currency'])},"
 
 
 def _trial(sim: Simulator, session: Json) -> str:
@@ -206,7 +228,10 @@ def _trial(sim: Simulator, session: Json) -> str:
         return ""
     first = words.day(ends or sim.clock.now(session) + days * DAY)
     free = f"{days} days free" if days else f"Free until {first}"
-    return f'<p class="note">{esc(free)}. The first charge is on {esc(first)}, unless you cancel before.</p>'
+    return (
+        f'<p class="note">{esc(free)}. The first charge{esc(_first_charge(session))} is on {esc(first)}, unless you '
+        "cancel before.</p>"
+    )
 
 
 def _promotion(session: Json, given: Form, wrong: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simulator.billing_engine import money
 from simulator.errors import StripeError
 from simulator.hosted import portal
 from simulator.pages import api, card_form, html, three_d_secure, words
@@ -145,7 +146,7 @@ SHOWN = ("items.data.price.product", "default_payment_method")
 
 def _subscription(sim: Simulator, session: Json, found: Json) -> str:
     rows = [
-        (f"{item['price']['product']['name']}{_times(item)}", words.price(item["price"]))
+        words.line(item["price"]["product"]["name"], item["price"], item.get("quantity"), _cost(sim, item))
         for item in found["items"]["data"]
     ]
     ends = min((it["current_period_end"] for it in found["items"]["data"]), default=None)
@@ -172,8 +173,8 @@ def _subscription(sim: Simulator, session: Json, found: Json) -> str:
     )
 
 
-def _times(item: Json) -> str:
-    return f" × {item['quantity']}" if (item.get("quantity") or 1) > 1 else ""
+def _cost(sim: Simulator, item: Json) -> int:
+    return money.cost(sim.store.get("price", item["price"]["id"]) or item["price"], item.get("quantity") or 0)
 
 
 def _cancel_step(sim: Simulator, session: Json, given: Form) -> str:

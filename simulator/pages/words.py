@@ -46,15 +46,28 @@ def rhythm(price: dict[str, Any] | None) -> str:
 
 def price(found: dict[str, Any]) -> str:
     """`$29.00 each month`; metered prices say by the unit."""
-    amount = found.get("unit_amount")
-    if amount is None and found.get("unit_amount_decimal"):
-        cents = f"{float(found['unit_amount_decimal']) / 100:.6f}".rstrip("0").rstrip(".")
-        said = f"{SIGNS.get(found['currency'], '')}{cents}"
-    else:
-        said = money(amount, found["currency"])
+    said = each(found)
     if (found.get("recurring") or {}).get("usage_type") == "metered":
         return f"{said} for each unit used, charged {rhythm(found)}"
     return f"{said} {rhythm(found)}".strip()
+
+
+def line(name: str, found: dict[str, Any], quantity: int | None, total: int) -> tuple[str, str]:
+    """`Pro` and `$29.00 each month`; of several, `Starter, 5 × $7.99` and `$39.95 each month`."""
+    has_steps = found.get("billing_scheme") == "tiered"
+    if quantity is None or (quantity == 1 and not has_steps):
+        return name, price(found)
+    one = "" if has_steps else f" × {each(found)}"
+    return f"{name}, {quantity}{one}", f"{money(total, found['currency'])} {rhythm(found)}".strip()
+
+
+def each(price: dict[str, Any]) -> str:
+    """`$29.00`, what one unit costs, also where that is less than a cent."""
+    amount = price.get("unit_amount")
+    if amount is None and price.get("unit_amount_decimal"):
+        cents = f"{float(price['unit_amount_decimal']) / 100:.6f}".rstrip("0").rstrip(".")
+        return f"{SIGNS.get(price['currency'], '')}{cents}"
+    return money(amount, price["currency"])
 
 
 def card(method: dict[str, Any] | None) -> str:

@@ -24,6 +24,8 @@ from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Is charged, and the charge is disputed right after.
+DISPUTED_LATER = "4000000000000259"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -112,6 +114,23 @@ def test_an_open_invoice_is_paid_before_the_account_is_closed(kaboot, alice_at_w
     assert not Subscription.objects.live().filter(account=account).exists()
 
 
+def test_a_dispute_is_decided_before_the_account_is_closed(kaboot, settle, alice_at_work, account, alice):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, DISPUTED_LATER)
+    settle()
+
+    page = close(alice_at_work).content.decode()
+
+    assert "A bank has asked for a payment back, and that is not decided yet" in page
+    account.refresh_from_db()
+    assert account.closed_at is None
+    assert Subscription.objects.live().filter(account=account).exists()
+    [dispute] = list(gateway.pages("/v1/disputes", {}, at_most=1))
+    gateway.post(f"/v1/disputes/{dispute['id']}/close", idempotency_key="given-up")
+    settle()
+    assert "The account is closed" in close(alice_at_work).content.decode()
+
+
 def test_a_till_that_was_left_open_cannot_be_paid_after_closing(kaboot, alice_at_work, account, alice):
     intent = go_to_the_till(account, alice, "kaboot_pro_month")
 
@@ -140,6 +159,18 @@ def test_admins_members_and_strangers_cannot_close(kaboot, account, bob, as_char
     assert account.closed_at is None
 
 
+@pytest.mark.parametrize("path", ["/account/close/", "/account/export/"])
+def test_an_admin_is_told_that_only_an_owner_closes_and_exports(kaboot, account, bob, path):
+    account.members.filter(user=bob).update(role="admin")
+
+    page = acting_for(account, bob).get(path)
+
+    assert page.status_code == 403
+    said = page.content.decode()
+    assert "Only owners can do this" in said
+    assert "You are an admin of Alice &amp; Co. Ask <strong>Alice</strong>: they can do it" in said
+
+
 def test_closing_the_personal_account_takes_the_person_along(kaboot, as_charlie, charlie):
     personal = charlie.personal_account
 
@@ -155,6 +186,10 @@ def test_closing_the_personal_account_takes_the_person_along(kaboot, as_charlie,
 
 
 def test_the_only_owner_of_an_organization_is_told_to_hand_it_over_first(kaboot, as_alice, alice, account):
+    asked = as_alice.get("/account/close/")
+    assert asked.status_code == 200
+    assert "You are the only owner of Alice &amp; Co" in asked.content.decode()
+
     page = close(as_alice, alice.personal_account.name).content.decode()
 
     assert "You are the only owner of Alice &amp; Co" in page

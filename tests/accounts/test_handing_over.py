@@ -23,7 +23,7 @@ def test_the_owner_hands_over_and_stays_as_an_admin(account, alice, bob):
 
     said = browser.post(f"/account/members/{his.pk}/hand-over/", follow=True).content.decode()
 
-    assert "is now owner of" in said
+    assert "is now the owner of" in said
     assert (role_of(bob, account), role_of(alice, account)) == ("owner", "admin")
     assert acting_for(account, alice).get("/billing/").status_code == 200
 

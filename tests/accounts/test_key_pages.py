@@ -78,6 +78,15 @@ def test_sending_the_form_twice_makes_one_key(alice_at_work):
     assert ApiKey.objects.count() == 1
 
 
+def test_a_new_key_begins_with_reading_alone_and_the_form_says_what_each_scope_does(alice_at_work):
+    page = alice_at_work.get("/account/keys/").content.decode()
+
+    ticked = re.findall(r'<input type="checkbox" name="scopes" value="([a-z:]+)"[^>]*checked', page)
+    assert ticked == ["read"]
+    assert "It changes nothing and costs nothing." in page
+    assert "It uses up what the account has, or what it pays for." in page
+
+
 def test_a_key_may_do_what_was_ticked_and_nothing_else(alice_at_work):
     key_text = key_on(make(alice_at_work, name="dashboard", scopes=["read"]))
 

@@ -7,9 +7,9 @@ import time_machine
 from django.core import mail
 from django.test import Client
 
-from accounts.models import Account, Invitation, Member
+from accounts.models import Account, Invitation, Member, User
 from tests import factories
-from tests.accounts.conftest import acting_for
+from tests.accounts.conftest import acting_for, log_in
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,10 @@ def test_somebody_new_signs_up_on_the_way_and_lands_on_the_invitation(
     nia.post(f"{link}accept/")
 
     assert account.members.filter(user__email="nia@example.com", role="member").exists()
+    assert "Alice &amp; Co" in nia.get("/account/").content.decode()
+    elsewhere = Client()
+    log_in(elsewhere, User.objects.get(email="nia@example.com"))
+    assert "Alice &amp; Co" in elsewhere.get("/account/").content.decode()
 
 
 def test_an_invitation_is_bound_to_its_address(

@@ -70,7 +70,7 @@ def test_a_new_role_is_told_to_the_one_who_has_it_and_nothing_without_a_change(
     assert told(bob) == []
     page.post(f"/account/members/{member.pk}/role/", {"role": Member.Role.ADMIN})
 
-    assert told(bob) == ["You are now admin of Alice & Co"]
+    assert told(bob) == ["You are now an admin of Alice & Co"]
     assert told(alice) == []
 
 
@@ -93,15 +93,31 @@ def test_every_key_that_is_made_rolled_or_revoked_is_told(account: Account, alic
 
     assert told(alice) == [
         "An API key was made for Alice & Co",
-        "An API key was made for Alice & Co",
-        "An API key of Alice & Co was revoked",
+        "An API key of Alice & Co was rolled",
         "An API key of Alice & Co was revoked",
     ]
     assert told(bob) == []
-    rolled, revoked = Notification.objects.filter(kind="api_key_revoked").order_by("pk")
-    assert f"are refused from {now + timedelta(hours=2):%-d %B %Y}" in rolled.text
+    rolled = Notification.objects.get(kind="api_key_rolled")
+    assert "revoked" not in f"{rolled.subject} {rolled.text}"
+    assert f"The old one works until {now + timedelta(hours=2):%-d %B %Y, %H:%M} UTC" in rolled.text
+    assert (
+        f"Alice made a new key ({new.prefix}…) in the place of the API key “CI” ({key.prefix}…)"
+        in rolled.text
+    )
+    assert "put the new one into your programs before" in rolled.text
+    revoked = Notification.objects.get(kind="api_key_revoked")
     assert "Alice revoked the API key “CI”" in revoked.text
     assert "refused from now on" in revoked.text
+
+
+def test_a_key_rolled_without_an_overlap_is_said_to_be_refused_at_once(account: Account, alice: User) -> None:
+    now = timezone.now()
+    key, _ = api_keys.issue_for(account=account, name="CI", scopes=["read"], by=alice, now=now)
+
+    api_keys.roll(key=key, overlap=timedelta(0), by=alice, now=now)
+
+    rolled = Notification.objects.get(kind="api_key_rolled")
+    assert "The old one is refused from now on: put the new one into your programs." in rolled.text
 
 
 def test_no_key_is_in_what_is_told_of_it(account: Account, alice: User) -> None:

@@ -2,12 +2,14 @@
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account, Member, User
+from billing import catalog, grants
 from tests import factories
-from tests.accounts.conftest import acting_for
+from tests.accounts.conftest import acting_for, log_in
 
 
 def test_i_start_in_my_personal_account_and_switch_to_the_organization(as_alice, account):
@@ -30,6 +32,67 @@ def test_switching_never_leads_to_another_site(as_alice, account):
     for evil in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
         answer = as_alice.post("/account/switch/", {"account": str(account.pk), "next": evil})
         assert answer["Location"] == "/"
+
+
+def given_a_plan(account):
+    plan = next(plan for plan in catalog.current().for_sale() if not plan.is_free)
+    grants.give(account=account, plan_key=plan.key, kind="comped", reason="A friend", now=timezone.now())
+
+
+def signed_in(user):
+    """In a browser that has never been here."""
+    client = Client()
+    log_in(client, user)
+    return client
+
+
+def test_signing_in_anywhere_begins_with_the_account_i_used_last(alice, account):
+    acting_for(account, alice)
+    assert 'value="Alice &amp; Co"' in signed_in(alice).get("/account/").content.decode()
+
+    acting_for(alice.personal_account, alice)
+    assert 'value="Alice"' in signed_in(alice).get("/account/").content.decode()
+
+
+def test_signing_in_says_who_i_am_and_for_whom_i_act(alice, account):
+    acting_for(account, alice)
+    client = Client()
+
+    page = client.post("/login/login/", {"login": alice.email, "password": factories.PASSWORD}, follow=True)
+
+    assert "You are signed in as alice@example.com and act for Alice &amp; Co." in page.content.decode()
+
+
+def test_what_another_browser_chose_does_not_move_the_one_i_am_in(alice, account):
+    here = acting_for(alice.personal_account, alice)
+
+    acting_for(account, alice)
+
+    assert 'value="Alice"' in here.get("/account/").content.decode()
+
+
+def test_who_never_chose_begins_with_the_only_account_that_has_a_paid_plan(alice, bob, account):
+    given_a_plan(account)
+
+    for person in (alice, bob):
+        assert "Alice &amp; Co" in signed_in(person).get("/account/").content.decode()
+
+
+def test_with_two_paid_plans_or_as_a_guest_i_begin_with_my_own_account(alice, charlie, account):
+    other = factories.organization(owner=alice, name="Second")
+    for paying in (account, other):
+        given_a_plan(paying)
+    Member.objects.create(account=account, user=charlie, role="guest", joined_at=timezone.now())
+
+    assert 'value="Alice"' in signed_in(alice).get("/account/").content.decode()
+    assert 'value="Charlie"' in signed_in(charlie).get("/account/").content.decode()
+
+
+def test_who_was_removed_from_the_account_used_last_begins_with_their_own(bob, account):
+    acting_for(account, bob)
+    Member.objects.filter(account=account, user=bob).delete()
+
+    assert 'value="Bob"' in signed_in(bob).get("/account/").content.decode()
 
 
 def test_a_chosen_account_survives_the_next_visit(alice, account):

@@ -105,16 +105,16 @@ def test_a_customer_is_told_ahead_and_pays_the_new_price_from_the_first_renewal_
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=40)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     step = PriceRiseStep.objects.get()
     assert step.applies_at > bought.current_period_end  # forty days reach beyond the first renewal
     assert told(account) == [f"Pro will cost $7.00 from {step.applies_at:%-d %B %Y}"]
 
     let_pass(account, bought.current_period_end + timedelta(hours=2))
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     assert paid(account) == [500, 500]
     let_pass(account, step.applies_at - timedelta(days=3, hours=23))
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
 
     assert PriceRiseStep.objects.get().state == "moved"
     assert paid(account) == [500, 500]
@@ -139,7 +139,7 @@ def test_the_sweeper_may_come_as_often_as_it_likes_and_be_killed_in_between(
     raise_to_seven()
     begin(notice_days=7)
     for _ in range(3):
-        carrying.carry_on()
+        carrying.carry_on(now=clock.wall())
     assert len(told(account)) == 1
     let_pass(account, bought.current_period_end - timedelta(days=2))
 
@@ -148,7 +148,7 @@ def test_the_sweeper_may_come_as_often_as_it_likes_and_be_killed_in_between(
         with pytest.raises(RuntimeError):
             carrying._move(PriceRiseStep.objects.get(), bought, quantity=1, now=clock.now(account))
     for _ in range(3):
-        carrying.carry_on()
+        carrying.carry_on(now=clock.wall())
 
     let_pass(account, bought.current_period_end + timedelta(hours=2))
     assert paid(account) == [500, 700]
@@ -162,12 +162,12 @@ def test_a_campaign_is_stopped_and_who_was_told_hears_that_it_is_off(shop, accou
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
 
     migrate("--stop", str(PriceRise.objects.get().pk))
     migrate("--stop", str(PriceRise.objects.get().pk))
     let_pass(account, bought.current_period_end - timedelta(days=1))
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end + timedelta(hours=2))
 
     assert told(account)[1:] == ["Pro keeps its price"]
@@ -180,9 +180,9 @@ def test_a_campaign_is_undone_and_the_next_invoice_has_the_old_price(
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end - timedelta(days=2))
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end + timedelta(hours=2))
     assert paid(account) == [500, 700]
 
@@ -215,11 +215,11 @@ def test_who_cancels_after_the_letter_is_left_out(shop, account, alice, raise_to
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     subscriptions.cancel(account=account)
     let_pass(account, bought.current_period_end - timedelta(days=2))
 
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
 
     assert PriceRiseStep.objects.get().state == "left_out"
 
@@ -228,11 +228,11 @@ def test_when_stripe_is_away_the_step_waits(shop, account, alice, raise_to_seven
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end - timedelta(days=2))
     stripe_fails(times=99)
 
-    assert carrying.carry_on() == 0
+    assert carrying.carry_on(now=clock.wall()) == 0
 
     assert PriceRiseStep.objects.get().state == "told"
 
@@ -276,9 +276,9 @@ def test_an_undo_leaves_alone_who_has_chosen_another_plan_since(shop, account, a
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end - timedelta(days=2))
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     yearly = gateway.get("/v1/prices", {"lookup_keys": ["kaboot_pro_year"]})["data"][0]["id"]
     gateway.post(
         f"/v1/subscriptions/{bought.stripe_subscription_id}",
@@ -299,12 +299,12 @@ def test_a_step_that_a_sweep_had_in_hand_is_not_moved_once_the_campaign_is_stopp
     bought = buy(shop, account, alice, KEY)
     raise_to_seven()
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end - timedelta(days=2))
     in_hand = PriceRiseStep.objects.select_related("rise", "account").get()
 
     migrate("--stop", str(PriceRise.objects.get().pk))
-    carrying._take(in_hand)
+    carrying._take(in_hand, now=clock.now(in_hand.account))
 
     let_pass(account, bought.current_period_end + timedelta(hours=2))
     assert paid(account) == [500, 500]

@@ -67,6 +67,7 @@ def test_more_seats_are_paid_for_the_rest_of_the_month_and_are_there_at_once(cli
 def test_fewer_seats_come_with_the_next_period_and_are_not_filled_meanwhile(client, shop, account, alice):
     end = paid_team(shop, account, alice, 5).current_period_end
     page = look(client, seats="3")
+    assert "3 seats × $19.00 $57.00" in text(page)
     assert "Today $0.00" in text(page) and f"Change to 3 seats on {end:%-d %B}" in text(page)
 
     press(client, page)

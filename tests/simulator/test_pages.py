@@ -72,6 +72,56 @@ def test_kim_pays_and_is_sent_back_to_the_shop_with_an_active_subscription(
     assert paid.subscription.status == "active"  # type: ignore[union-attr]
 
 
+def test_five_seats_are_shown_as_seats_times_price_and_their_sum(
+    api: stripe.StripeClient, kim: Visitor
+) -> None:
+    starter = api.v1.prices.create(
+        {
+            "product_data": {"name": "Starter"},
+            "unit_amount": 799,
+            "currency": "usd",
+            "recurring": {"interval": "month"},
+        }
+    )
+
+    kim.open(checkout(api, starter.id, line_items=[{"price": starter.id, "quantity": 5}]).url or "")
+    assert "Starter, 5 × $7.99 $39.95 each month Due today $39.95" in kim.text
+
+    trial = {"trial_period_days": 7}
+    seats = [{"price": starter.id, "quantity": 5}]
+    kim.open(checkout(api, starter.id, line_items=seats, subscription_data=trial).url or "")
+    assert "Starter, 5 × $7.99 $39.95 each month" in kim.text
+    assert "The first charge, $39.95, is on" in kim.text
+
+
+def test_seats_with_steps_are_shown_with_their_sum(api: stripe.StripeClient, kim: Visitor) -> None:
+    stepped = api.v1.prices.create(
+        {
+            "product_data": {"name": "Team"},
+            "billing_scheme": "tiered",
+            "tiers_mode": "graduated",
+            "tiers": [{"up_to": 2, "unit_amount": 1000}, {"up_to": "inf", "unit_amount": 500}],
+            "currency": "usd",
+            "recurring": {"interval": "month"},
+        }
+    )
+
+    kim.open(checkout(api, stepped.id, line_items=[{"price": stepped.id, "quantity": 5}]).url or "")
+
+    assert "Team, 5 $35.00 each month" in kim.text
+
+
+def test_the_portal_shows_seats_times_price_and_their_sum(
+    api: stripe.StripeClient, kim: Visitor, price: str
+) -> None:
+    session = checkout(api, price, line_items=[{"price": price, "quantity": 3}])
+    kim.open(session.url or "").press("Pay $87.00", CARD)
+
+    kim.open(portal(api, api.v1.checkout.sessions.retrieve(session.id)))
+
+    assert "Pro, 3 × $29.00 $87.00 each month" in kim.text
+
+
 def test_a_declined_card_is_said_beside_the_form_and_another_card_pays(
     api: stripe.StripeClient, kim: Visitor, price: str
 ) -> None:
@@ -152,7 +202,7 @@ def test_a_trial_says_when_the_first_charge_comes_and_charges_nothing_today(
     session = checkout(api, price, subscription_data={"trial_period_days": 14})
 
     kim.open(session.url or "")
-    assert "14 days free. The first charge is on" in kim.text
+    assert "14 days free. The first charge, $29.00, is on" in kim.text
     assert "Due today $0.00" in kim.text
     kim.press("Start trial", CARD)
 

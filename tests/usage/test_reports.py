@@ -102,6 +102,41 @@ def test_nothing_is_foretold_in_the_first_hours_and_never_beyond_the_limit(accou
     assert (ahead.units, ahead.cost) == (5, None)
 
 
+@pytest.mark.parametrize(
+    ("units", "shares"),
+    [
+        ((1, 1, 1), ["33.4", "33.3", "33.3"]),
+        ((1, 1, 1, 1, 1, 1), ["16.7", "16.7", "16.7", "16.7", "16.6", "16.6"]),
+        ((999, 1), ["99.9", "0.1"]),
+        ((30, 10), ["75", "25"]),
+    ],
+)
+def test_the_shares_of_a_table_add_up_to_a_hundred(browser, account, at_noon, units, shares):
+    subscribe(account, "boundless", anchor=NOON - timedelta(days=10))
+    for number in units:
+        person = factories.person()
+        factories.MemberFactory(account=account, user=person)
+        use(account, number, user=person)
+
+    page = browser.get("/usage/?feature=generations").content.decode()
+
+    members = page.split('id="members"')[1].split("</table>")[0]
+    assert re.findall(r">([\d.]+)%<", members) == shares
+    assert sum(round(float(share) * 10) for share in shares) == 1000
+
+
+def test_a_bar_says_a_hundred_only_when_it_is_full(browser, account, at_noon):
+    subscribe(account, "pro", anchor=NOON - timedelta(days=10))
+    words = seen(browser.get("/usage/"))
+    limit = next(b.limit for b in metering.balances(account, now=NOON) if b.feature == "generations")
+    assert "(0%)" in words
+
+    use(account, limit - 1)
+    assert "(99%)" in seen(browser.get("/usage/"))
+    use(account, 1)
+    assert "(100%)" in seen(browser.get("/usage/"))
+
+
 def test_what_was_used_is_told_apart_by_member_and_by_key(browser, account, alice, bob, at_noon):
     subscribe(account, "boundless", anchor=NOON - timedelta(days=10))
     key, _ = api_keys.issue(kind="account", account=account, name="Nightly", now=NOON)

@@ -65,7 +65,7 @@ def see(counters: Iterable[UsageCounter], *, now: datetime) -> None:
     paying = {counter.account_id: counter.account for counter in counters if counter.billed}
     for account_id, account in paying.items():
         try:
-            sums.see(account, wishes.get(account_id, Wishes()), now=clock.now(account))
+            sums.see(account, wishes.get(account_id, Wishes()), now=clock.at(account, now=now))
         except Exception:
             log.exception("spending_not_told", account=str(account_id))
 
@@ -126,12 +126,12 @@ def _see_quota(counter: UsageCounter, wish: Wishes, known: set[int], *, now: dat
         return
     if counter.billed:
         with transaction.atomic():
-            telling.paid_use(counter, now=clock.now(counter.account))
+            telling.paid_use(counter, now=clock.at(counter.account, now=now))
     percent = min(counter.from_allowance * 100 // limit, 100)
     new = sorted(threshold for threshold in {*wish.percents, 100} - known if threshold <= percent)
     if not new:
         return
-    at = clock.now(counter.account)
+    at = clock.at(counter.account, now=now)
     highest = max((threshold for threshold in new if threshold in wish.percents), default=0)
     is_news = highest > max(known & set(wish.percents), default=0) and at < counter.period_end
     with transaction.atomic():

@@ -35,7 +35,7 @@ def tell(*, now: datetime, limit: int = 2000) -> int:
         if time.monotonic() - started > RUN_SECONDS:
             break
         try:
-            _tell(crossing, now=clock.now(crossing.account))
+            _tell(crossing, now=clock.at(crossing.account, now=now))
         except Exception:  # one account's trouble must not keep the others waiting
             log.exception("return_not_told", account=str(crossing.account_id), feature=crossing.feature)
         looked_at += 1

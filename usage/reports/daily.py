@@ -18,11 +18,19 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Slice:
-    """Units of one member or key; `name` "" stands for all that have none."""
+    """Units of one member or key; `name` "" stands for all that have none.
+
+    `tenths` of a percent are rounded so that those of a whole table add up to 1,000, none being more than one off.
+    """
 
     name: str
     units: int
-    percent: int
+    tenths: int
+
+    @property
+    def percent(self) -> str:
+        """ "33.4", "50"."""
+        return f"{self.tenths / 10:.1f}".removesuffix(".0")
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,20 @@ def _slices(rows: QuerySet[UsageDay], actor: str, names: object, *, total: int) 
     rest = total - sum(units for _, units in lines)
     if rest > 0:
         lines.append(("All others", rest))
-    return tuple(Slice(name, units, units * 100 // total if total else 0) for name, units in lines)
+    tenths = _tenths([units for _, units in lines])
+    return tuple(Slice(name, units, share) for (name, units), share in zip(lines, tenths, strict=True))
+
+
+def _tenths(units: list[int]) -> list[int]:
+    """Rounded down, and what is missing to the whole goes to those that lost most by it."""
+    total = sum(units)
+    if total <= 0:
+        return [0 for _ in units]
+    shares = [one * 1000 // total for one in units]
+    cut_most = sorted(range(len(units)), key=lambda place: -(units[place] * 1000 % total))
+    for place in cut_most[: 1000 - sum(shares)]:
+        shares[place] += 1
+    return shares
 
 
 def _members(ids: Iterable[int]) -> dict[int, str]:

@@ -197,5 +197,5 @@ def known_limit(feature: str) -> Feature:
 
 def _members(account: Account, rights: Entitlements, *, now: datetime) -> Standing:
     """People are counted where they join; here their number is only told."""
-    sold = seats.sold(account)
+    sold = seats.sold(account, now=now)
     return Standing(MEMBERS, seats.taken(account, now=now), rights.limit(MEMBERS) if sold is None else sold)

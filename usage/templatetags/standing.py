@@ -37,7 +37,7 @@ class Bar:
 
     @property
     def percent(self) -> int | None:
-        """0 to 100; None without a limit."""
+        """0 to 100, rounded down so that 100 means full; None without a limit."""
         if self.standing.limit is None:
             return None
         return min(self.standing.used * 100 // max(self.standing.limit, 1), 100)

@@ -1,0 +1,210 @@
+"""What was written to us by hand, and by us to a person, goes with the account; the export has had it before."""
+
+import io
+import json
+import zipfile
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.core import mail
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.models import Account
+from billing import clock, effects
+from billing.deals import accepting, offers
+from billing.leaving import withdrawals
+from billing.models import Alert, Effect, Enquiry, Offer, Payment, WebhookEvent, Withdrawal
+from billing.stripe import gateway
+from tests import factories
+from tests.accounts.conftest import acting_for
+from tests.billing.shopping import buy, let_pass
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ENQUIRY = {
+    "name": "Wilhelmina Zobel",
+    "email": "Mina@zobel.example",
+    "company": "Zobel Brothers",
+    "plan": "enterprise",
+    "message": "Wilhelmina here, call me on 555-0199.",
+    "website": "",
+}
+DECLARATION = {"name": "Wilhelmina Zobel", "email": "mina@zobel.example", "contract": "Zobel's plan"}
+HERS = ("wilhelmina", "zobel", "555-0199")
+
+
+@pytest.fixture
+def shop(simulator, settings):
+    settings.BILLING_CATALOG = "ocr"
+    settings.STAFF_ALERT_EMAIL = "staff@example.com"
+    call_command("sync_catalog", verbosity=0)
+    simulator.deliveries.forget()
+    return simulator
+
+
+@pytest.fixture
+def mina(shop):
+    return factories.person(email="mina@zobel.example", name="Wilhelmina Zobel")
+
+
+@pytest.fixture
+def hers(mina):
+    return mina.personal_account
+
+
+@pytest.fixture
+def as_mina(mina, hers):
+    return acting_for(hers, mina)
+
+
+def offer_to(account):
+    now = clock.now(account)
+    return offers.make(
+        account=account,
+        plan_key="enterprise",
+        interval="year",
+        seats=1,
+        amount=12_000,
+        recipient="mina@zobel.example",
+        open_until=now + timedelta(days=14),
+        now=now,
+    )
+
+
+def close(client, account):
+    name = Account.objects.get(pk=account.pk).name
+    return client.post("/account/close/", {"name": name}, follow=True).content.decode()
+
+
+def rows_that_say(words):
+    """Every row of ours that says one of these words; dj-stripe's tables mirror Stripe's own books."""
+    found = []
+    for model in apps.get_models():
+        if model._meta.app_label != "djstripe":
+            for row in model.objects.values():
+                said = json.dumps(row, default=str).lower()
+                found += [f"{model.__name__}: {word} in {said}" for word in words if word in said]
+    return found
+
+
+def exported(client):
+    response = client.get("/account/export/")
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content)))
+    return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def test_what_i_wrote_agreed_and_withdrew_is_in_the_export_and_then_nowhere(shop, settle, as_mina, hers):
+    Client().post("/contact/", ENQUIRY)  # before she had a log-in
+    as_mina.post("/contact/", {**ENQUIRY, "message": "Mina Zobel once more"})
+    agreed = offer_to(hers)
+    accepting.accept(offer=agreed, name="Wilhelmina Zobel", email="mina@zobel.example", now=clock.now(hers))
+    withdrawals.declare(**DECLARATION, account=None, now=clock.wall(), is_settled=True)
+    effects.deliver_owed(now=clock.wall())
+    offer_to(hers)  # whose mail has not left yet
+    settle()
+    assert any("zobel" in json.dumps(letter.payload) for letter in WebhookEvent.objects.all())
+
+    taken_along = exported(as_mina)
+    assert taken_along["enquiries.jsonl"].count("call me on 555-0199") == 1
+    assert "Mina Zobel once more" in taken_along["enquiries.jsonl"]
+    assert "Wilhelmina Zobel" in taken_along["offers.jsonl"]
+    assert "Zobel's plan" in taken_along["withdrawals.jsonl"]
+    assert offers.link(agreed) in taken_along["mails.jsonl"]
+    assert "nonce" not in taken_along["offers.jsonl"]
+
+    owed = Payment.objects.get(account=hers, status="open")
+    gateway.post(f"/v1/invoices/{owed.stripe_invoice_id}/void", idempotency_key="written-off")  # by staff
+    assert "The account is closed" in close(as_mina, hers)
+    mail.outbox.clear()
+    effects.deliver_owed(now=clock.wall() + timedelta(minutes=1))
+    settle()
+
+    assert [sent.subject for sent in mail.outbox if "offer" in sent.subject.lower()] == []
+    assert sum("is closed" in sent.subject for sent in mail.outbox) == 1
+    assert rows_that_say(HERS) == []
+    agreed.refresh_from_db()
+    assert (agreed.amount, agreed.state, agreed.plan_key) == (12_000, "accepted", "enterprise")
+    assert agreed.accepted_at
+    assert Offer.objects.exclude(pk=agreed.pk).get().state == "withdrawn"
+    assert set(Enquiry.objects.values_list("plan_key", "state")) == {("enterprise", "lost")}
+    assert not Alert.objects.filter(kind="enquiry", resolved_at=None).exists()
+    assert Withdrawal.objects.get().reference
+
+
+def test_an_address_that_is_not_proven_to_be_mine_erases_nothing_of_others(shop, client, as_mina, hers, mina):
+    client.post("/contact/", {**ENQUIRY, "email": "erika@example.com", "name": "Erika"})
+    mina.emailaddress_set.create(email="erika@example.com", verified=False)
+
+    assert "Erika" not in exported(as_mina)["enquiries.jsonl"]
+    close(as_mina, hers)
+
+    assert Enquiry.objects.get().name == "Erika"
+
+
+def test_a_withdrawal_that_waits_keeps_its_address_until_it_is_answered(shop, client, as_mina, hers):
+    client.post("/withdraw/", DECLARATION)
+    waiting = Withdrawal.objects.get()
+    assert (
+        f"withdrawal {waiting.reference} is not answered yet"
+        in as_mina.get("/account/close/").content.decode()
+    )
+
+    close(as_mina, hers)
+    waiting.refresh_from_db()
+    assert waiting.email == "mina@zobel.example"
+    withdrawals.decide(
+        withdrawal=waiting, is_granted=False, note="It was too late, Mina Zobel.", now=clock.wall()
+    )
+    effects.deliver_owed(now=clock.wall())
+
+    said = [sent.subject for sent in mail.outbox if sent.to == ["mina@zobel.example"]]
+    assert f"Your withdrawal {waiting.reference} has reached us" in said
+    assert f"About your withdrawal {waiting.reference}" in said
+    assert rows_that_say(HERS) == []
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.settled_at is None) == ("declined", False)
+
+
+def test_an_organizations_words_go_and_its_people_keep_their_own(shop, mina, alice):
+    zobel = factories.organization(owner=alice, name="Zobel Brothers", billing_email="money@zobel.example")
+    client = acting_for(zobel, alice)
+    client.post("/contact/", {**ENQUIRY, "email": alice.email})
+    Client().post("/contact/", {**ENQUIRY, "name": "Alice", "email": alice.email, "message": "Of my own"})
+
+    close(client, zobel)
+    effects.deliver_owed(now=clock.wall())
+
+    assert set(Enquiry.objects.values_list("message", flat=True)) == {"", "Of my own"}
+    assert Effect.objects.get(key__startswith="closed:").detail == {}
+
+
+def test_the_demos_mailbox_forgets_the_account_too(shop, settings, tmp_path, as_mina, hers, alice):
+    settings.DEMO = True
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    offer_to(hers)
+    withdrawals.declare(name="Alice", email=alice.email, contract="", account=None, now=clock.wall())
+    effects.deliver_owed(now=clock.wall())
+    assert "Wilhelmina" in as_mina.get("/demo/mailbox/").content.decode()
+
+    close(as_mina, hers)
+
+    page = as_mina.get("/demo/mailbox/").content.decode()
+    assert "Wilhelmina" not in page
+    assert f"To {alice.email}" in page
+
+
+def test_the_receipt_of_closing_says_the_time_the_account_lives_in(shop, as_mina, hers, mina):
+    buy(shop, hers, mina, "ocr_pro_month")
+    later = clock.now(hers) + timedelta(days=400)
+    let_pass(hers, later)
+
+    close(as_mina, hers)
+    effects.deliver_owed(now=clock.wall())
+
+    receipt = next(sent for sent in mail.outbox if "is closed" in sent.subject)
+    assert f"was closed on {clock.now(hers):%-d %B %Y} at {clock.now(hers):%H:%M} UTC" in receipt.body
+    hers.refresh_from_db()
+    assert hers.closed_at == clock.now(hers)
