@@ -53,11 +53,21 @@ os.environ.update(
 )
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import DATABASES  # noqa: E402
+from config.settings import CACHES, DATABASES  # noqa: E402
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, not memory: threads, live servers and workers open connections of their own, as in the demo.
     DATABASES["default"]["TEST"] = {"NAME": str(_var / "test.sqlite")}
+
+# Where the journal of the calls to Stripe is kept when there is no Redis: files, for many processes. That is several
+# milliseconds for each call, of which a test makes dozens in one process. tests/billing/test_breaker.py has them.
+OPERATIONS_CACHE_AS_SHIPPED = CACHES["operations"]
+if not _redis:
+    CACHES["operations"] = {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "operations",
+        "OPTIONS": {"MAX_ENTRIES": 2000},
+    }
 
 # The strong hashers exist to be slow.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

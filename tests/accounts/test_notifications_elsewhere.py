@@ -81,7 +81,7 @@ def server() -> Iterator[Server]:
     running.daemon_threads = True
     running.handle_error = lambda *_: None  # a caller that hangs up is no trouble of the server's
     about = Server(url=f"http://127.0.0.1:{running.server_port}/hooks/tally-0a1b2c3d", running=running)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield about
     ended.set()

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import connection
 from django.test import TransactionTestCase
+
+from tests.stack import emptying
 
 
 def pytest_report_header() -> str:
@@ -15,8 +17,20 @@ def pytest_report_header() -> str:
     return f"database: {connection.vendor}, redis: {redis}, catalog: {settings.BILLING_CATALOG}"
 
 
+# Who asks for none of these, and is not marked `django_db`, is kept from the database by pytest-django.
+WAYS_TO_THE_DATABASE = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave to the other pass the tests that are about the other database."""
+    """Mark what touches no database, leave to the other pass what is about the other one, put long ones first.
+
+    A long test that comes last lets the other processes wait.
+    """
+    for item in items:
+        asked_for = set(getattr(item, "fixturenames", ()))
+        if not item.get_closest_marker("django_db") and not asked_for & WAYS_TO_THE_DATABASE:
+            item.add_marker("no_database")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     other = "sqlite" if connection.vendor == "postgresql" else "postgres"
     left_out = [item for item in items if item.get_closest_marker(other)]
     if left_out:
@@ -38,6 +52,7 @@ def django_db_setup(
         settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
         schema_load.load()
     yield
+    emptying.end()
     with django_db_blocker.unblock():
         connection.creation.destroy_test_db(real_name, verbosity=0)
 
@@ -58,29 +73,9 @@ def _tables_are_emptied_quickly() -> Iterator[None]:
     stock = TransactionTestCase._fixture_teardown
 
     def teardown(self: TransactionTestCase) -> None:
-        if not _empty_written_tables():
+        if not emptying.empty_written_tables():
             stock(self)
 
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[method-assign]
     yield
     TransactionTestCase._fixture_teardown = stock  # type: ignore[method-assign]
-
-
-KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
-
-
-def _empty_written_tables() -> bool:
-    """True when done; False when this database user may not look away from triggers and foreign keys."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-            if not cursor.fetchone()[0]:
-                return False
-            cursor.execute("SET LOCAL session_replication_role = replica")
-        quote = connection.ops.quote_name
-        tables = sorted(set(connection.introspection.django_table_names(only_existing=True)) - KEPT_TABLES)
-        cursor.execute("SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {quote(table)})" for table in tables))
-        for table, written in zip(tables, cursor.fetchone(), strict=True):
-            if written:
-                cursor.execute(f"DELETE FROM {quote(table)}")
-    return True

@@ -25,6 +25,13 @@ PICTURES = Path("var") / "test-pictures"
 COMPLAINTS = ("Content Security Policy", "Content-Security-Policy", "Uncaught")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who walks through the live site with the real browser does so in the journeys' pass, once."""
+    for item in items:
+        if {"live_site", "browser"} <= set(getattr(item, "fixturenames", ())):
+            item.add_marker("browser")
+
+
 @dataclass(frozen=True)
 class LiveSite:
     """A site that a browser can open, whose Stripe posts by itself and whose worker reads by itself."""

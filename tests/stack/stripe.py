@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
+import stripe
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
@@ -35,6 +36,15 @@ def _the_line_to_stripe_is_well() -> None:
     from billing.stripe import gateway
 
     gateway.line.forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_sdk_tries_again_soon() -> Iterator[None]:
+    """Its pauses before the second and third try are for a Stripe that is far away: half a second and more."""
+    usual = stripe.HTTPClient.INITIAL_DELAY
+    stripe.HTTPClient.INITIAL_DELAY = 0.01
+    yield
+    stripe.HTTPClient.INITIAL_DELAY = usual
 
 
 @pytest.fixture(scope="session")

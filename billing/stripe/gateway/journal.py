@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 
 log = structlog.get_logger(__name__)
 
@@ -110,17 +111,24 @@ def _keep(kind: str | None, entry: dict[str, Any], what: list[str]) -> None:
         cache = caches[CACHE]
         if kind is not None:
             # A ring: the number is taken in one step, so that no two writers have the same place.
-            cache.add(f"{kind}:number", 0, timeout=None)
-            number = cache.incr(f"{kind}:number")
+            number = _next(cache, f"{kind}:number", timeout=None)
             cache.set(f"{kind}:{number % LENGTH}", entry, timeout=KEPT_SECONDS)
         hour = int(time.time()) // 3600
         for name in what:
-            cache.add(f"{name}:{hour}", 0, timeout=KEPT_SECONDS)
-            cache.incr(f"{name}:{hour}")
+            _next(cache, f"{name}:{hour}", timeout=KEPT_SECONDS)
     except (
         Exception
     ) as error:  # whatever the cache's client raises must not become a failure of a call to Stripe
         _rest(error)
+
+
+def _next(cache: BaseCache, name: str, *, timeout: float | None) -> int:
+    """Counts on. Nearly always there is a count already, and a look before would be one more way to the cache."""
+    try:
+        return cache.incr(name)
+    except ValueError:
+        cache.add(name, 0, timeout=timeout)
+        return cache.incr(name)
 
 
 def _kept(kind: str) -> Iterator[dict[str, Any]]:
