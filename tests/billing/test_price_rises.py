@@ -363,10 +363,10 @@ def test_who_pays_in_euros_is_shown_told_and_charged_in_euros(in_euros, list_say
     assert "Dollar Inc (organization): $5.00 to $7.00 × 1, +$2.00 a period" in said
 
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     assert told(account)[0].startswith("Pro will cost €6.00 from")
     let_pass(account, in_euros.current_period_end - timedelta(days=2))
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
     let_pass(account, in_euros.current_period_end + timedelta(hours=2))
     assert paid(account) == [450, 600]
 
@@ -387,7 +387,7 @@ def test_a_rise_in_dollars_alone_writes_to_nobody_who_pays_in_euros(in_euros, li
     list_says(700, 450)
 
     begin(notice_days=7)
-    carrying.carry_on()
+    carrying.carry_on(now=clock.wall())
 
     assert told(account) == []
     assert PriceRiseStep.objects.get().account.name == "Dollar Inc"
