@@ -147,7 +147,6 @@ class Person:
     def _change(self) -> None:
         from billing.changes import confirmation, preview
         from billing.changes.refusals import ChangeRefused
-        from billing.lifecycle import subscriptions
 
         bought = self.life.purchase
         assert bought is not None
@@ -157,7 +156,6 @@ class Person:
         if (price, quantity) == (bought.price, bought.quantity):
             return
         self._say(f"changes to {quantity} × {price.key}")
-        subscriptions.sync(account=self.account, reason="page", wait_seconds=5)
         wall = datetime.now(tz=UTC)
         wanted: dict[str, Any] = {"account": self.account, "user": self.user, "now": self.now, "wall": wall}
         try:
