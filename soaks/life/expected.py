@@ -161,15 +161,23 @@ class Life:
                 self._charge(bill)
             return
         usage = 0 if was_trial else self._unbilled()
+        months = bought.price.months
         if bought.planned is not None:
             bought.price, bought.quantity = bought.planned
             bought.plan, bought.planned = self.terms.plans[bought.price.plan], None
+        # Another rhythm begins a cycle of its own, which is billed at once as any such change is:
+        # https://docs.stripe.com/billing/subscriptions/billing-cycle
+        is_anew = bought.price.months != months
         bought.start = bought.end
+        bought.anchor = bought.start if is_anew else bought.anchor
         _, bought.end = step_at(bought.anchor, bought.price.months, bought.start)
         bought.status = "active" if was_trial else bought.status
         flat = 0 if bought.price.meter else bought.price.amount * bought.quantity
         bill = self._bill(usage + flat)
-        bill.next_try = self.now + DRAFT
+        if is_anew:
+            self._charge(bill)
+        else:
+            bill.next_try = self.now + DRAFT
 
     # Money:
 
