@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
     with servers.running() as found, tempfile.TemporaryDirectory() as folder:
         simulator = _house(found.database_url, businesses, Path(folder))
         for business in businesses:
-            with _selling(simulator, catalog_file(business, Path(folder))):
+            with _selling(simulator, settings_of(business, Path(folder))):
                 verdict = soak(
                     simulator,
                     business,
@@ -121,12 +121,25 @@ def soak(
     return found
 
 
-def catalog_file(business: str, folder: Path) -> Path:
-    """The business's own price list, but one card may pay for many accounts' trials: the test cards are few."""
+def settings_of(business: str, folder: Path) -> dict[str, Any]:
+    """What the house is told to sell this business's plans."""
     file = folder / f"{business}.toml"
-    told = (terms.CATALOGS / file.name).read_text()
-    file.write_text('trial_identity = ["account", "email"]\n' + told)
-    return file
+    file.write_text(terms.told_by(business))
+    return {
+        "BILLING_CATALOG": str(file),
+        "STRIPE_DOWNGRADE_ON_DISPUTE": business in terms.FREE_WHILE_DISPUTED,
+    }
+
+
+def open_shop(simulator: Simulator) -> None:
+    """Products, prices and codes at Stripe; the letters about them are of no interest."""
+    from django.core.management import call_command
+
+    from soaks.life import deeds
+
+    call_command("sync_catalog", verbosity=0)
+    deeds.write_codes()
+    simulator.deliveries.forget()
 
 
 def _lived(person: Person, months: int) -> list[str]:
@@ -167,7 +180,7 @@ def _house(database_url: str, businesses: list[str], folder: Path) -> Simulator:
         "STRIPE_PAGE_ORIGINS": place,
         "STRIPE_WEBHOOK_SECRETS": SECRET,
         "STRIPE_TEST_CLOCKS": "1",
-        "BILLING_CATALOG": str(catalog_file(businesses[0], folder)),
+        "BILLING_CATALOG": settings_of(businesses[0], folder)["BILLING_CATALOG"],
         "LOG_LEVEL": "CRITICAL",
     }
     if not database_url.startswith("sqlite"):
@@ -198,15 +211,13 @@ def _without_sockets(simulator: Simulator) -> None:
 
 
 @contextmanager
-def _selling(simulator: Simulator, file: Path) -> Iterator[None]:
+def _selling(simulator: Simulator, settings: dict[str, Any]) -> Iterator[None]:
     """The business's price list in force, here and at Stripe, whose letters wait to be taken."""
-    from django.core.management import call_command
     from django.test import override_settings
 
-    with override_settings(BILLING_CATALOG=str(file), **QUICK):
+    with override_settings(**settings, **QUICK):
         simulator.reset()
         simulator.deliveries.set_hold(True)
         simulator.deliveries.add_endpoint(ENDPOINT, SECRET)
-        call_command("sync_catalog", verbosity=0)
-        simulator.deliveries.forget()
+        open_shop(simulator)
         yield
