@@ -115,6 +115,20 @@ def test_staff_without_the_right_and_customers_do_not_get_there(kaboot, account,
     assert given_back(kaboot, account) == 0
 
 
+def test_who_asks_the_bank_for_the_money_is_not_offered_it_a_second_time(kaboot, account, alice, settle):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, CARD_THAT_IS_DISPUTED)
+    settle()
+    at_work = acting_for(account, alice)
+
+    assert at_work.get("/billing/money-back/").status_code == 404
+    page = text(at_work.post("/billing/money-back/", follow=True))
+
+    assert "Stripe did not answer" not in page
+    assert given_back(kaboot, account) == 0
+    assert entitlements.of(account, now=clock.now(account)).level == access.Level.FULL
+
+
 def test_a_dispute_that_was_lost_is_forgiven_for_ever_and_the_next_one_counts_again(
     kaboot, account, alice, as_dana, settle
 ):
