@@ -207,7 +207,7 @@ def _without_sockets(simulator: Simulator) -> None:
     inside = InProcess(simulator)
     stripe.RequestsClient = lambda **_: inside  # type: ignore[misc,assignment]
     stripe.default_http_client = inside
-    current_app.conf.broker_url = "memory://"
+    current_app.conf.update(broker_url="memory://")
 
 
 @contextmanager
