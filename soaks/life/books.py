@@ -55,7 +55,8 @@ class Books(Rights):
             bill.due = max(0, bill.total - self.balance)
             self.balance -= bill.total - bill.due
         bill.next_try = None
-        if not bill.due or self.card_is_good:
+        is_good = self.card_is_good if bill.its_card_is_good is None else bill.its_card_is_good
+        if not bill.due or is_good:
             self._paid(bill)
             return
         bill.attempts += 1

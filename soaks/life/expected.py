@@ -191,7 +191,7 @@ class Life(Books):
             self._end(as_agreed=True)
             if usage:
                 bill = self._bill(usage)
-                bill.purchase = None
+                bill.purchase, bill.its_card_is_good = None, self.card_is_good
                 self._charge(bill)
             return
         usage = 0 if was_trial else self._unbilled()

@@ -31,6 +31,8 @@ class Bill:
     dispute: str = ""
     # Made while the plan was paused: it is never charged.
     is_paused: bool = False
+    # Of a plan that has ended: whether the card it had is good, whatever card is entered later.
+    its_card_is_good: bool | None = None
     # Whether a plan hangs on it that a last failed try ends.
     purchase: Purchase | None = None
 
