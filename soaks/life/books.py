@@ -38,7 +38,7 @@ class Books(Rights):
         if bill.refunded == bill.due and bought is not None and bill.purchase is bought:
             first = min(one.first_paid_at for one in (*self.past, bought) if one.first_paid_at is not None)
             if self.now < first + bought.plan.money_back_days * DAY:
-                self._end(as_agreed=False)
+                self._end()
 
     def _bill(self, total: int) -> Bill:
         bill = Bill(self.now, total, purchase=self.purchase)
@@ -67,7 +67,7 @@ class Books(Rights):
         if bill.attempts <= len(RETRIES):
             bill.next_try = self.now + RETRIES[bill.attempts - 1]
         elif is_live:
-            self._end(as_agreed=False)
+            self._end()
 
     def _paid(self, bill: Bill) -> None:
         bill.state, bill.next_try = "paid", None
@@ -79,10 +79,9 @@ class Books(Rights):
         if bought.status == "past_due" and bought is self.purchase:
             bought.status, bought.failed_at = "active", None
 
-    def _end(self, *, as_agreed: bool) -> None:
+    def _end(self) -> None:
         bought = self._bought()
         bought.ended_at = self.now
-        bought.ended_as_agreed = as_agreed and bought.failed_at is None
         bought.status = "canceled"
         for bill in self.bills:
             if bill.purchase is bought:

@@ -114,7 +114,7 @@ class Life(Books):
                 amount += bill.due - bill.refunded
                 bill.refunded = bill.due
         self.had_money_back = True
-        self._end(as_agreed=False)
+        self._end()
         return amount
 
     def may_have_money_back(self) -> bool:
@@ -188,7 +188,7 @@ class Life(Books):
         was_trial = bought.status == "trialing"
         if bought.is_canceling:
             usage = self.net(self._unbilled())
-            self._end(as_agreed=True)
+            self._end()
             if usage:
                 bill = self._bill(usage)
                 bill.purchase, bill.its_card_is_good = None, self.card_is_good

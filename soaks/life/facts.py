@@ -53,7 +53,6 @@ class Purchase:
     planned: tuple[Price, int] | None = None
     failed_at: int | None = None
     first_paid_at: int | None = None
-    ended_as_agreed: bool = False
     ended_at: int | None = None
     # A pause counts from the end of what is paid for until payments go on.
     paused_from: int | None = None

@@ -74,7 +74,7 @@ class Rights:
 
         Whatever was used since the window began counts. A month begun under another anchor counts whole in the one
         that a purchase opens, unless there was a month directly before it; but who is back on the default plan has
-        nothing to do with months of a plan that ran out as agreed.
+        nothing to do with months of a plan that lasted to their ends before it was over.
         """
         known = self.windows.get(feature, set())
         others = {one for one in known if one[0] < window[1] and one[1] > window[0] and one[0] != window[0]}
@@ -118,8 +118,7 @@ class Rights:
 
     def _is_settled(self, window: tuple[int, int]) -> bool:
         return any(
-            one.ended_as_agreed
-            and one.ended_at is not None
+            one.ended_at is not None
             and window[1] <= one.ended_at
             and window == step_at(one.anchor, 1, window[0])
             for one in self.past
