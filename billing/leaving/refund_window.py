@@ -13,7 +13,7 @@ from accounts.models import Account, User
 from billing import catalog, clock, effects
 from billing.lifecycle import payments, subscriptions, trials
 from billing.lifecycle.subscriptions import Busy
-from billing.models import Effect, Payment, Subscription
+from billing.models import Customer, Effect, Payment, Subscription
 from billing.stripe import gateway
 
 __all__ = ["Busy", "Closed", "Offer", "offer_to", "take_back"]
@@ -38,7 +38,13 @@ class Offer:
 
 
 def offer_to(account: Account, *, by: User, now: datetime) -> Offer | None:
-    """The money-back offer of `account` at `now` (its own time), if there is one for this person. Reads only."""
+    """The money-back offer of `account` at `now` (its own time), if there is one for this person. Reads only.
+
+    None while the bank is asked for the money too: Stripe refunds no disputed payment
+    (https://docs.stripe.com/disputes/responding), and nobody is to have it twice.
+    """
+    if Customer.objects.filter(account=account).exclude(dispute_state="").exists():
+        return None
     subscription = Subscription.objects.live().filter(account=account).first()
     if subscription is None or subscription.first_paid_at is None or not _is_first(subscription):
         return None

@@ -123,6 +123,17 @@ def _write_payments(truth: Truth, *, account: Account, now: datetime) -> None:
             {"account": account, "stripe_invoice_id": key},
             {**projection.of_payment(invoice, charges=truth.charges), "synced_at": now},
         )
+    _write_older_refunds(truth, account=account, seen=list(documents))
+
+
+def _write_older_refunds(truth: Truth, *, account: Account, seen: list[str]) -> None:
+    """What was given back of payments older than the invoices that were asked for: their charges tell it."""
+    given = {charge["id"]: charge["amount_refunded"] for charge in truth.charges if charge["amount_refunded"]}
+    if given:
+        older = Payment.objects.filter(account=account, stripe_charge_id__in=given)
+        for payment in older.exclude(stripe_invoice_id__in=seen):
+            amount = min(given[payment.stripe_charge_id], payment.amount_paid)
+            _put(Payment, payment, {}, {"amount_refunded": amount})
 
 
 def _write_checkouts(truth: Truth, *, account: Account, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from billing.lifecycle.lease import Held
 from billing.models import Subscription
 from billing.stripe import gateway, shapes
+from billing.stripe.truth import Truth
 
 
 def let_go(held: Held, subscription_id: str) -> None:
@@ -28,6 +29,27 @@ def let_go_of_known(held: Held, subscription: Subscription) -> None:
     if subscription.stripe_schedule_id:
         release(subscription.stripe_schedule_id)
         held.renew()
+
+
+def take_new_card(said: Truth, *, held: Held) -> None:
+    """Let the account's schedule charge the card that the subscription charges, under its lease.
+
+    A schedule keeps the card it was made with and puts it back on the subscription when its next phase begins
+    (`default_settings`, https://docs.stripe.com/api/subscription_schedules/object): who entered another card
+    meanwhile would be charged on the old one. Raises LeaseLost and the gateway's errors.
+    """
+    for subscription in said.live():
+        schedule = said.schedules.get(subscription["id"])
+        card = shapes.id_of(subscription.get("default_payment_method"))
+        if not schedule or not card:
+            continue
+        if shapes.id_of(schedule["default_settings"]["default_payment_method"]) != card:
+            held.renew()
+            gateway.post(
+                f"/v1/subscription_schedules/{schedule['id']}",
+                {"default_settings": {"default_payment_method": card}},
+                idempotency_key=f"card:{schedule['id']}:{card}:{held.token}",
+            )
 
 
 def release(schedule_id: str) -> None:

@@ -20,7 +20,7 @@ from billing.lifecycle.lease import Held, LeaseLost
 from billing.lifecycle.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
 from billing.signals import subscription_about_to_change
-from billing.stripe import gateway, mirror, truth
+from billing.stripe import disputes, gateway, mirror, truth
 from billing.stripe.truth import Truth
 
 __all__ = [
@@ -213,6 +213,8 @@ def _serve(held: Held) -> None:
         now = said.clock_now or clock.now(held.account)
         failed = _mirror(said, held)
         pack_grants.follow(said, account=held.account, held=held, now=now)
+        schedules.take_new_card(said, held=held)
+        disputes.look_again(said, held=held, now=now)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
             oversight.tell(held.account, now=now)

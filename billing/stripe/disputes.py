@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +12,11 @@ from django.db.models import F
 from accounts.models import Account
 from billing import effects
 from billing.lifecycle import lease
+from billing.lifecycle.lease import Held
 from billing.messages import disputes as messages
 from billing.models import Customer, Effect
 from billing.stripe import gateway
+from billing.stripe.truth import Truth
 
 # Inquiries (`warning_…`) take no money, and a prevented dispute never was one:
 # https://docs.stripe.com/api/disputes/object#dispute_object-status
@@ -39,18 +42,22 @@ def follow(account: Account, customer_id: str, *, now: datetime) -> None:
     inquiry, does not make another that was lost undone.
     """
     with lease.hold(account=account, purpose="dispute") as held:
-        state = _gravest_state(customer_id)
+        state = _gravest_state(_disputes(_charges(customer_id)))
         with held.committing() as customer:
-            if customer.dispute_state != state:
-                Customer.objects.filter(pk=customer.pk).update(
-                    dispute_state=state, access_version=F("access_version") + 1
-                )
-                messages.tell(
-                    account,
-                    state=state,
-                    version=customer.access_version + 1,
-                    now=customer.clock_now or now,
-                )
+            _write(state, customer=customer, now=customer.clock_now or now)
+
+
+def look_again(said: Truth, *, held: Held, now: datetime) -> None:
+    """As `follow`, in a sync and under its lease: what a lost letter would have told is found too.
+
+    Costs a call for each disputed charge, and none for who was never disputed. `now` is the account's time. Raises
+    LeaseLost and the gateway's errors.
+    """
+    if not held.customer.dispute_state and not any(charge["disputed"] for charge in said.charges):
+        return
+    state = _gravest_state(_disputes(said.charges))
+    with held.saving() as customer:
+        _write(state, customer=customer, now=now)
 
 
 def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
@@ -60,7 +67,8 @@ def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
     """
     customer = Customer.objects.get(account=account)
     assert customer.stripe_customer_id
-    lost = [found["id"] for found in _disputes(customer.stripe_customer_id) if found["status"] == "lost"]
+    found = _disputes(_charges(customer.stripe_customer_id))
+    lost = [dispute["id"] for dispute in found if dispute["status"] == "lost"]
     with transaction.atomic():
         for name in lost:
             effects.once(key=_key(name), kind="dispute_forgiven", account=account, now=now, detail={"by": by})
@@ -68,8 +76,16 @@ def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
     return lost
 
 
-def _gravest_state(customer_id: str) -> str:
-    found = _disputes(customer_id)
+def _write(state: str, *, customer: Customer, now: datetime) -> None:
+    if customer.dispute_state == state:
+        return
+    Customer.objects.filter(pk=customer.pk).update(
+        dispute_state=state, access_version=F("access_version") + 1
+    )
+    messages.tell(customer.account, state=state, version=customer.access_version + 1, now=now)
+
+
+def _gravest_state(found: list[dict[str, Any]]) -> str:
     forgiven = set(
         Effect.objects.filter(key__in=[_key(dispute["id"]) for dispute in found]).values_list(
             "key", flat=True
@@ -79,8 +95,11 @@ def _gravest_state(customer_id: str) -> str:
     return next((state for state in ("lost", "open") if state in states), "")
 
 
-def _disputes(customer_id: str) -> list[dict[str, Any]]:
-    charges = gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
+def _charges(customer_id: str) -> Iterable[dict[str, Any]]:
+    return gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
+
+
+def _disputes(charges: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         dispute
         for charge in charges

@@ -114,7 +114,7 @@ def replay(event: WebhookEvent, *, now: datetime) -> None:
 
 
 def _claim_next(*, now: datetime, limit: int) -> list[WebhookEvent]:
-    """The letter that is due longest, with all others of its customer that are due."""
+    """The letter that is due longest, with all others that are due about its customer, or about the same object."""
     due = WebhookEvent.objects.due(now)
     with transaction.atomic():
         oldest = _skip_locked(due.order_by("next_attempt_at", "pk")).first()
@@ -122,6 +122,8 @@ def _claim_next(*, now: datetime, limit: int) -> list[WebhookEvent]:
             return []
         if oldest.stripe_customer_id:
             same = due.filter(stripe_customer_id=oldest.stripe_customer_id)
+        elif oldest.object_id:
+            same = due.filter(object_id=oldest.object_id)
         else:
             same = due.filter(pk=oldest.pk)
         return _claim(same, now=now, limit=limit)

@@ -42,12 +42,15 @@ DISPUTE_WORDS = {
 
 
 def groups(letters: Sequence[WebhookEvent]) -> Iterator[list[WebhookEvent]]:
-    """The letters as they can be read together: all that only ask to look at one customer again, the others
-    singly."""
+    """The letters as they can be read together: all that only ask to look at one customer or one clock again, the
+    others singly."""
     looks: dict[str, list[WebhookEvent]] = {}
     for letter in letters:
-        if meaning(letter.type) == Meaning.SYNC and letter.stripe_customer_id:
+        asked = meaning(letter.type)
+        if asked == Meaning.SYNC and letter.stripe_customer_id:
             looks.setdefault(letter.stripe_customer_id, []).append(letter)
+        elif asked == Meaning.CLOCK:
+            looks.setdefault(letter.object_id, []).append(letter)
         else:
             yield [letter]
     yield from looks.values()

@@ -140,7 +140,9 @@ def _give_up(sim: "Simulator", invoice: Obj, subscription: Obj) -> None:
     if sim.after_last_retry == "cancel":
         with events.change(sim, invoice, "invoice.updated"):
             invoice["auto_advance"] = False
-        canceling.end(sim, subscription, reason="payment_failed")
+        # No invoice is made for a canceled subscription, and what was used since the last one is discarded, unless
+        # the cancellation asks for a final invoice (docs.stripe.com/billing/subscriptions/cancel).
+        canceling.end(sim, subscription, reason="payment_failed", invoice_now=False)
     elif sim.after_last_retry == "unpaid":
         with events.change(sim, subscription, "customer.subscription.updated"):
             subscription["status"] = "unpaid"

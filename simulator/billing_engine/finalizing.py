@@ -54,7 +54,7 @@ def finalize(sim: "Simulator", invoice: Obj) -> Obj:
     subscription = invoicing.subscription_of(sim, invoice)
     if subscription is not None:
         discounts.spend(sim, invoice, subscription)
-    if invoice["amount_due"] == 0:
+    if invoice["amount_due"] == 0 and invoice["_"].get("pause") != "void":
         collection.settle(sim, invoice)
     elif invoice["collection_method"] == "send_invoice":
         events.emit(sim, "invoice.sent", invoice)
@@ -78,8 +78,26 @@ def void(sim: "Simulator", invoice: Obj, status: str = "void") -> Obj:
                 attempt["status"] = "canceled"
                 attempt["status_transitions"]["canceled_at"] = now
                 sim.save(attempt)
+        _return_credit(sim, invoice)
         _drop_what_waited_for_it(sim, invoice)
     return invoice
+
+
+def _return_credit(sim: "Simulator", invoice: Obj) -> None:
+    """The credit that was put on the invoice is the customer's again (`unapplied_from_invoice`,
+    docs.stripe.com/billing/customer/balance#transaction-types).
+    """
+    customer = sim.store.get("customer", invoice["customer"])
+    used = (invoice["ending_balance"] or 0) - (invoice["starting_balance"] or 0)
+    if used > 0 and customer is not None and not customer.get("deleted"):
+        balance.move(
+            sim,
+            customer,
+            -used,
+            "unapplied_from_invoice",
+            currency=invoice["currency"],
+            invoice=invoice["id"],
+        )
 
 
 def _drop_what_waited_for_it(sim: "Simulator", invoice: Obj) -> None:

@@ -67,6 +67,15 @@ def follow(
     if trial_end and int(trial_end) != subscription["trial_end"]:
         asked["trial_end"] = trial_end
     updating.update(sim, subscription, Params(asked))
+    _meter_from_now_on(sim, subscription, set(before))
+
+
+def _meter_from_now_on(sim: "Simulator", subscription: Obj, before: set[str]) -> None:
+    """What is used before an item has a metered price is not that price's."""
+    for item in subscription["items"]["data"]:
+        if item["price"] not in before and usage.is_metered(lines.price_of(sim, item)):
+            item["_"] = {**(item.get("_") or {}), "metered_since": sim.clock.now(subscription)}
+    sim.save(subscription)
 
 
 def as_phase_says(sim: "Simulator", subscription: Obj, phase: Obj | None, at: int) -> Obj:

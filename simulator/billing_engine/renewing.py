@@ -105,7 +105,10 @@ def renew(sim: "Simulator", subscription: Obj, *, becomes: str | None = None) ->
         )
         subscription["latest_invoice"] = invoice["id"]
         if subscription["pause_collection"]:
-            invoice["auto_advance"] = subscription["pause_collection"]["behavior"] != "keep_as_draft"
+            # What was begun before the pause is charged all the same, and what was begun in it is not, whenever it
+            # ends: docs.stripe.com/billing/subscriptions/pause-payment.
+            invoice["_"]["pause"] = subscription["pause_collection"]["behavior"]
+            invoice["auto_advance"] = invoice["_"]["pause"] != "keep_as_draft"
             sim.save(invoice)
     invoicing.announce(sim, invoice)
     return invoice
@@ -122,6 +125,7 @@ def cycle_lines(sim: "Simulator", subscription: Obj, over: list[Obj]) -> list[Ob
         if usage.is_metered(price):
             if subscription["trial_end"] == end:
                 start = end  # What is used in a trial is free.
+            start = max(start, (item.get("_") or {}).get("metered_since", start))
             found.append(lines.for_usage(sim, subscription, item, start, end))
         else:
             next_end = periods.end_of(subscription["billing_cycle_anchor"], price["recurring"], end)
@@ -193,11 +197,10 @@ def invoice_act(sim: "Simulator", invoice: Obj) -> None:
             _overdue(sim, invoice)
         return
     if invoice["status"] == "draft":
-        subscription = invoicing.subscription_of(sim, invoice)
-        pause = subscription["pause_collection"] if subscription else None
+        pause = invoice["_"].get("pause")
         finalizing.finalize(sim, invoice)
         if pause and invoice["status"] == "open":
-            finalizing.void(sim, invoice, "void" if pause["behavior"] == "void" else "uncollectible")
+            finalizing.void(sim, invoice, "void" if pause == "void" else "uncollectible")
     if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically":
         collection.attempt(sim, invoice)
 

@@ -6,8 +6,9 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from soaks.life.expected import DAY, Life
+from soaks.life.expected import Life
 from soaks.life.people import Person
+from soaks.life.rights import DAY
 from soaks.life.terms import Terms
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@
 Buys, tries, uses, exhausts, changes, adds and drops seats, cancels, resumes, fails to pay, pays and takes the money
 back, while Stripe's letters are lost, doubled, late and out of order. After each step the invoices, the allowances and
 the access are held against a calculation that shares no code with the house. Takes TEST_DATABASE_URL (its database is
-written to), or a PostgreSQL of its own. Exit status 1 at a difference.
+written to, and may be a file: sqlite:////dev/shm/life.sqlite), or a PostgreSQL of its own. Exit status 1 when something
+differs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from soaks.life import births, comparing, terms
 from tests import servers
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from soaks.life.terms import Terms
 
 SECRET = "whsec_" + "s" * 32
+IN_MEMORY = "django.core.cache.backends.locmem.LocMemCache"
+# What takes time in a long run and has nothing to do with money: caches in files, hashes that are slow on purpose.
+QUICK: dict[str, Any] = {
+    "CACHES": {name: {"BACKEND": IN_MEMORY} for name in ("default", "operations")},
+    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
+}
 ENDPOINT = "http://localhost/stripe/webhook/"
 
 
@@ -54,7 +61,7 @@ def main(words: list[str]) -> int:
     with servers.running() as found, tempfile.TemporaryDirectory() as folder:
         simulator = _house(found.database_url, businesses, Path(folder))
         for business in businesses:
-            with _selling(simulator, catalog_file(business, Path(folder))):
+            with _selling(simulator, settings_of(business, Path(folder))):
                 verdict = soak(
                     simulator,
                     business,
@@ -114,12 +121,25 @@ def soak(
     return found
 
 
-def catalog_file(business: str, folder: Path) -> Path:
-    """The business's own price list, but one card may pay for many accounts' trials: the test cards are few."""
+def settings_of(business: str, folder: Path) -> dict[str, Any]:
+    """What the house is told to sell this business's plans."""
     file = folder / f"{business}.toml"
-    told = (terms.CATALOGS / file.name).read_text()
-    file.write_text('trial_identity = ["account", "email"]\n' + told)
-    return file
+    file.write_text(terms.told_by(business))
+    return {
+        "BILLING_CATALOG": str(file),
+        "STRIPE_DOWNGRADE_ON_DISPUTE": business in terms.FREE_WHILE_DISPUTED,
+    }
+
+
+def open_shop(simulator: Simulator) -> None:
+    """Products, prices and codes at Stripe; the letters about them are of no interest."""
+    from django.core.management import call_command
+
+    from soaks.life import deeds
+
+    call_command("sync_catalog", verbosity=0)
+    deeds.write_codes()
+    simulator.deliveries.forget()
 
 
 def _lived(person: Person, months: int) -> list[str]:
@@ -160,33 +180,44 @@ def _house(database_url: str, businesses: list[str], folder: Path) -> Simulator:
         "STRIPE_PAGE_ORIGINS": place,
         "STRIPE_WEBHOOK_SECRETS": SECRET,
         "STRIPE_TEST_CLOCKS": "1",
-        "BILLING_CATALOG": str(catalog_file(businesses[0], folder)),
+        "BILLING_CATALOG": settings_of(businesses[0], folder)["BILLING_CATALOG"],
         "LOG_LEVEL": "CRITICAL",
     }
-    meters._create(database_url)
+    if not database_url.startswith("sqlite"):
+        meters._create(database_url)
     import django
 
     django.setup()
     from config import schema_load
     from simulator.core import Simulator
-    from simulator.server import serve
 
     schema_load.load()
     simulator = Simulator(base_url=place)
-    serve(simulator, host="127.0.0.1", port=int(place.rpartition(":")[2]))
+    _without_sockets(simulator)
     return simulator
 
 
+def _without_sockets(simulator: Simulator) -> None:
+    """The SDK's calls reach the simulator in this process, and nudges go nowhere: nobody waits for them."""
+    import stripe
+    from celery import current_app
+
+    from simulator.in_process import InProcess
+
+    inside = InProcess(simulator)
+    stripe.RequestsClient = lambda **_: inside  # type: ignore[misc,assignment]
+    stripe.default_http_client = inside
+    current_app.conf.update(broker_url="memory://")
+
+
 @contextmanager
-def _selling(simulator: Simulator, file: Path) -> Iterator[None]:
+def _selling(simulator: Simulator, settings: dict[str, Any]) -> Iterator[None]:
     """The business's price list in force, here and at Stripe, whose letters wait to be taken."""
-    from django.core.management import call_command
     from django.test import override_settings
 
-    with override_settings(BILLING_CATALOG=str(file)):
+    with override_settings(**settings, **QUICK):
         simulator.reset()
         simulator.deliveries.set_hold(True)
         simulator.deliveries.add_endpoint(ENDPOINT, SECRET)
-        call_command("sync_catalog", verbosity=0)
-        simulator.deliveries.forget()
+        open_shop(simulator)
         yield

@@ -31,7 +31,7 @@ def _access(person: Person) -> Iterator[str]:
     if (
         bought is not None
         and bought.price.per_seat
-        and expected[0] != "FREE"
+        and person.life.has_plan()
         and rights.seats != bought.quantity
     ):
         yield f"seats: {rights.seats}, expected {bought.quantity}"
@@ -57,9 +57,15 @@ def _bills(person: Person) -> Iterator[str]:
     )
     if ours != wanted:
         yield from _apart("bill on our page", ours, wanted)
-    refunded = sum(Payment.objects.filter(account=person.account).values_list("amount_refunded", flat=True))
-    if refunded != person.life.refunded:
-        yield f"refunded: {refunded}, expected {person.life.refunded}"
+    given_back = sorted(
+        (int(row.created_at.timestamp()), row.amount_due, row.amount_refunded)
+        for row in Payment.objects.filter(account=person.account, status="paid")
+    )
+    wanted_back = sorted(
+        (bill.at, bill.due, bill.refunded) for bill in person.life.bills if bill.state == "paid"
+    )
+    if given_back != wanted_back:
+        yield from _apart("given back", given_back, wanted_back)
 
 
 def _sums(invoice: dict[str, Any]) -> tuple[int, int]:

@@ -1,64 +1,55 @@
-"""What should be: one customer's plan, bills and rights, calculated without any of the code that is tested."""
+"""What should be: what one customer does and what time does, without any of the code that is tested."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from soaks.life.facts import Bill, Purchase, Use
-from soaks.life.terms import Plan, Price, Terms, later, part, step_at
+from soaks.life.books import Books
+from soaks.life.facts import Bill, Code, Purchase
+from soaks.life.rights import DAY, HOUR
+from soaks.life.terms import Price, later, months_between, step_at
 
-HOUR, DAY = 3600, 86_400
 # A renewal is drafted at once and charged an hour later: https://docs.stripe.com/billing/invoices/subscription
 DRAFT = HOUR
-# When a failed payment is tried again, each counted from the try before; after the last one the plan ends.
-RETRIES = (3 * DAY, 5 * DAY, 7 * DAY)
 
 
 @dataclass
-class Life:
+class Life(Books):
     """One account. The verbs are what its customer does; `live_until` is time passing."""
-
-    terms: Terms
-    kind: str
-    now: int
-    born: int
-    card_is_good: bool = True
-    balance: int = 0
-    had_trial: bool = False
-    had_money_back: bool = False
-    refunded: int = 0
-    purchase: Purchase | None = None
-    past: list[Purchase] = field(default_factory=list)
-    bills: list[Bill] = field(default_factory=list)
-    uses: list[Use] = field(default_factory=list)
-    windows: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
 
     # What the customer does:
 
-    def buy(self, price: Price, quantity: int) -> None:
+    def buy(self, price: Price, quantity: int, code: Code | None = None) -> None:
         plan = self.terms.plans[price.plan]
         trial = 0 if self.had_trial else plan.trial_days
         anchor = self.now + trial * DAY
         end = anchor if trial else later(anchor, price.months)
         self.purchase = Purchase(plan, price, quantity, anchor, self.now, end)
+        self.use_code(code)
         if trial:
             self.had_trial = True
             self.purchase.status, self.purchase.trial_end = "trialing", anchor
         total = 0 if trial or price.meter else price.amount * quantity
-        self._charge(self._bill(total))
+        self._charge(self._bill(self.net(total)))
+
+    def use_code(self, code: Code | None) -> None:
+        bought = self._bought()
+        bought.code = code
+        bought.code_ends = later(self.now, code.months) if code and code.months else None
 
     def sum_of_change(self, price: Price, quantity: int) -> int:
         """The total of the bill that changing now makes."""
         bought = self._bought()
         plan = self.terms.plans[price.plan]
         if bought.status == "trialing":
-            return 0 if plan.trial_days or price.meter else price.amount * quantity
+            return 0 if plan.trial_days or price.meter else self.net(price.amount * quantity)
         full = 0 if price.meter else price.amount * quantity
         if self._begins_anew(price):
-            return full + (
-                self._unbilled() if bought.price.meter else -self._unused(bought.price, bought.quantity)
-            )
-        return self._unused(price, quantity) - self._unused(bought.price, bought.quantity)
+            over = self._unbilled() if bought.price.meter else -self._unused(bought.price, bought.quantity)
+            return self.net(full) + self.net(over)
+        return self.net(self._unused(price, quantity)) + self.net(
+            -self._unused(bought.price, bought.quantity)
+        )
 
     def is_for_later(self, price: Price, quantity: int) -> bool:
         """More is had at once; less, when what is paid for is over."""
@@ -117,10 +108,13 @@ class Life:
     def money_back(self) -> int:
         """All of what was paid goes back, and the plan ends."""
         bought = self._bought()
-        amount = sum(bill.due for bill in self.bills if bill.purchase is bought and bill.state == "paid")
-        self.refunded += amount
+        amount = 0
+        for bill in self.bills:
+            if bill.purchase is bought and bill.state == "paid":
+                amount += bill.due - bill.refunded
+                bill.refunded = bill.due
         self.had_money_back = True
-        self._end(as_agreed=False)
+        self._end()
         return amount
 
     def may_have_money_back(self) -> bool:
@@ -128,196 +122,94 @@ class Life:
         if bought is None or bought.first_paid_at is None or self.had_money_back:
             return False
         is_first = all(one.first_paid_at is None for one in self.past)
+        bills = [bill for bill in self.bills if bill.purchase is bought]
+        if not any(bill in self.paid_bills() for bill in bills) or any(bill.dispute for bill in bills):
+            return False
         return is_first and self.now < bought.first_paid_at + bought.plan.money_back_days * DAY
+
+    def may_pause(self) -> bool:
+        bought = self.purchase
+        return (
+            bought is not None
+            and bought.status == "active"
+            and not bought.is_canceling
+            and bought.resumes_at is None
+            and bought.plan.pause_months > 0
+            and bought.price.months == 1
+            and not bought.price.meter
+        )
+
+    def pause(self, months: int) -> None:
+        bought = self._bought()
+        bought.planned = None
+        bought.paused_from = bought.end
+        # Payments go on an hour before the period that is to be paid begins.
+        bought.resumes_at = later(bought.anchor, months_between(bought.anchor, bought.end) + months) - HOUR
+
+    def go_on(self) -> bool:
+        """Whether it goes on; False when the card for the new month was declined."""
+        bought = self._bought()
+        assert bought.paused_from is not None
+        if self.now >= bought.paused_from:
+            total = self.net(bought.price.amount * bought.quantity)
+            if total > self.balance and not self.card_is_good:
+                return False
+            bought.anchor = bought.start = self.now
+            bought.end = later(self.now, bought.price.months)
+            self._charge(self._bill(total))
+        bought.paused_from = bought.resumes_at = None
+        return True
 
     # Time:
 
     def live_until(self, to: int) -> None:
         """Everything that falls due until then, in order."""
         while True:
-            moments = [(bill.next_try, bill) for bill in self.bills if bill.next_try is not None]
-            at, bill = min(moments, key=lambda one: one[0] or 0, default=(None, None))
-            end = self.purchase.end if self.purchase is not None else None
-            if end is not None and (at is None or end <= at):
-                at, bill = end, None
-            if at is None or at > to:
+            moments: list[tuple[int, int, Bill | None]] = []
+            if self.purchase is not None:
+                moments.append((self.purchase.end, 1, None))
+                if self.purchase.resumes_at is not None:
+                    moments.append((self.purchase.resumes_at, 0, None))
+            moments += [(bill.next_try, 2, bill) for bill in self.bills if bill.next_try is not None]
+            at, what, bill = min(moments, key=lambda one: one[:2], default=(to + 1, 0, None))
+            if at > to:
                 break
             self.now = at
-            if bill is None:
+            if bill is not None:
+                self._charge(bill)
+            elif what == 1:
                 self._turn_over()
             else:
-                self._charge(bill)
+                self._bought().paused_from = self._bought().resumes_at = None
         self.now = to
 
     def _turn_over(self) -> None:
         bought = self._bought()
         was_trial = bought.status == "trialing"
         if bought.is_canceling:
-            usage = self._unbilled()
-            self._end(as_agreed=True)
+            usage = self.net(self._unbilled())
+            self._end()
             if usage:
                 bill = self._bill(usage)
-                bill.purchase = None
+                bill.purchase, bill.its_card_is_good = None, self.card_is_good
                 self._charge(bill)
             return
         usage = 0 if was_trial else self._unbilled()
+        months = bought.price.months
         if bought.planned is not None:
             bought.price, bought.quantity = bought.planned
             bought.plan, bought.planned = self.terms.plans[bought.price.plan], None
+        # Another rhythm begins a cycle of its own, which is billed at once as any such change is:
+        # https://docs.stripe.com/billing/subscriptions/billing-cycle
+        is_anew = bought.price.months != months
         bought.start = bought.end
+        bought.anchor = bought.start if is_anew else bought.anchor
         _, bought.end = step_at(bought.anchor, bought.price.months, bought.start)
         bought.status = "active" if was_trial else bought.status
         flat = 0 if bought.price.meter else bought.price.amount * bought.quantity
-        bill = self._bill(usage + flat)
-        bill.next_try = self.now + DRAFT
-
-    # Money:
-
-    def _bill(self, total: int) -> Bill:
-        bill = Bill(self.now, total, purchase=self.purchase)
-        self.bills.append(bill)
-        return bill
-
-    def _charge(self, bill: Bill) -> None:
-        if bill.state == "draft":
-            bill.state = "open"
-            bill.due = max(0, bill.total - self.balance)
-            self.balance -= bill.total - bill.due
-        bill.next_try = None
-        if not bill.due or self.card_is_good:
-            self._paid(bill)
-            return
-        bill.attempts += 1
-        bought = bill.purchase
-        is_live = bought is not None and bought is self.purchase
-        if is_live and bought is not None and bought.status == "active":
-            bought.status, bought.failed_at = "past_due", self.now
-        if bill.attempts <= len(RETRIES):
-            bill.next_try = self.now + RETRIES[bill.attempts - 1]
-        elif is_live:
-            self._end(as_agreed=False)
-
-    def _paid(self, bill: Bill) -> None:
-        bill.state, bill.next_try = "paid", None
-        bought = bill.purchase
-        if bought is None:
-            return
-        if bill.due and bought.first_paid_at is None:
-            bought.first_paid_at = self.now
-        if bought.status == "past_due" and bought is self.purchase:
-            bought.status, bought.failed_at = "active", None
-
-    def _end(self, *, as_agreed: bool) -> None:
-        bought = self._bought()
-        bought.ended_at = self.now
-        bought.ended_as_agreed = as_agreed and bought.failed_at is None
-        bought.status = "canceled"
-        for bill in self.bills:
-            if bill.purchase is bought:
-                bill.next_try = None
-        self.past.append(bought)
-        self.purchase = None
-
-    def _unused(self, price: Price, quantity: int) -> int:
-        bought = self._bought()
-        length = bought.end - bought.start
-        return part(price.amount * quantity, bought.end - self.now, length)
-
-    def _unbilled(self) -> int:
-        """What was used by the unit in the period that ends now."""
-        bought = self._bought()
-        if not bought.price.meter:
-            return 0
-        units = sum(use.units for use in self.uses if use.is_billed and bought.start <= use.at <= self.now)
-        return units * bought.price.amount
-
-    def _begins_anew(self, price: Price) -> bool:
-        bought = self._bought()
-        return price.months != bought.price.months or bool(bought.price.meter) != bool(price.meter)
-
-    def _bought(self) -> Purchase:
-        assert self.purchase is not None
-        return self.purchase
-
-    # Rights:
-
-    def level(self) -> str:
-        """ "FULL", "GRACE" or "FREE" at this moment."""
-        bought = self.purchase
-        if bought is None:
-            return "FREE"
-        if bought.failed_at is None:
-            return "FULL"
-        converting = bought.trial_end is not None and bought.first_paid_at is None
-        days = 0 if converting else bought.plan.grace_days
-        return "GRACE" if self.now < bought.failed_at + days * DAY else "FREE"
-
-    def plan(self) -> Plan:
-        """The plan that counts."""
-        return self._bought().plan if self.level() != "FREE" else self.terms.default
-
-    def allowance(self, feature: str) -> tuple[int | None, tuple[int, int]] | None:
-        """How many (None: no end) in which window; None when the plan has nothing of it."""
-        plan = self.plan()
-        if feature in plan.metered and feature not in plan.allowances:
-            return None, self._window("month")
-        if feature not in plan.allowances:
-            return None
-        quantity, per = plan.allowances[feature]
-        return quantity, self._window(per)
-
-    def used(self, feature: str, window: tuple[int, int]) -> int:
-        """What counts in a window: its own uses, and those that a change of plan does not make good again.
-
-        Whatever was used since the window began counts. A month begun under another anchor counts whole in the one
-        that a purchase opens, unless there was a month directly before it; but who is back on the default plan has
-        nothing to do with months of a plan that ran out as agreed.
-        """
-        known = self.windows.get(feature, set())
-        others = {one for one in known if one[0] < window[1] and one[1] > window[0] and one[0] != window[0]}
-        if self.level() == "FREE":
-            others = {one for one in others if not self._is_settled(one)}
-        is_month = window[1] - window[0] > 20 * DAY
-        follows = any(one[1] == window[0] and one[1] - one[0] > 20 * DAY for one in known)
-        whole = {one for one in others if one[0] < window[0]} if is_month and not follows else set()
-        return sum(
-            use.units
-            for use in self.uses
-            if use.feature == feature
-            and (
-                use.window[0] == window[0]
-                or (
-                    not use.is_billed
-                    and use.window in others
-                    and (use.at >= window[0] or use.window in whole)
-                )
-            )
-        )
-
-    def use(self, feature: str, units: int) -> bool:
-        """Whether it is granted."""
-        given = self.allowance(feature)
-        if given is None:
-            return False
-        limit, window = given
-        self.windows.setdefault(feature, set()).add(window)
-        if limit is not None and self.used(feature, window) + units > limit:
-            return False
-        is_billed = feature in self.plan().metered
-        self.uses.append(Use(self.now, feature, units, window, is_billed))
-        return True
-
-    def _window(self, per: str) -> tuple[int, int]:
-        if per == "day":
-            return self.now // DAY * DAY, (self.now // DAY + 1) * DAY
-        anchor = self._bought().anchor if self.level() != "FREE" else self.born
-        return step_at(anchor, 1, self.now)
-
-    def _is_settled(self, window: tuple[int, int]) -> bool:
-        return any(
-            one.ended_as_agreed
-            and one.ended_at is not None
-            and window[1] <= one.ended_at
-            and window == step_at(one.anchor, 1, window[0])
-            for one in self.past
-        )
+        bill = self._bill(self.net(usage) + self.net(flat))
+        bill.is_paused = bought.resumes_at is not None
+        if is_anew:
+            self._charge(bill)
+        else:
+            bill.next_try = self.now + DRAFT

@@ -1,10 +1,19 @@
-"""What the calculation keeps of a customer: the purchase, its bills, and what was used; times in Unix seconds."""
+"""What the calculation keeps of a customer: purchase, code, bills, and what was used; times in Unix seconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from soaks.life.terms import Plan, Price
+
+
+@dataclass(frozen=True)
+class Code:
+    """A promotion code: so much off each payment in the first `months` (None: for as long as the plan runs)."""
+
+    name: str
+    percent: int
+    months: int | None
 
 
 @dataclass
@@ -17,6 +26,13 @@ class Bill:
     due: int = 0
     attempts: int = 0
     next_try: int | None = None
+    refunded: int = 0
+    # "", "open", "won", "lost" or "forgiven".
+    dispute: str = ""
+    # Made while the plan was paused: it is never charged.
+    is_paused: bool = False
+    # Of a plan that has ended: whether the card it had is good, whatever card is entered later.
+    its_card_is_good: bool | None = None
     # Whether a plan hangs on it that a last failed try ends.
     purchase: Purchase | None = None
 
@@ -37,8 +53,12 @@ class Purchase:
     planned: tuple[Price, int] | None = None
     failed_at: int | None = None
     first_paid_at: int | None = None
-    ended_as_agreed: bool = False
     ended_at: int | None = None
+    # A pause counts from the end of what is paid for until payments go on.
+    paused_from: int | None = None
+    resumes_at: int | None = None
+    code: Code | None = None
+    code_ends: int | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class Post:
     chance: random.Random
     delivered: int = 0
     lost: int = 0
+    _door: Client = field(default_factory=lambda: Client(SERVER_NAME="localhost"))
     _late: list[Delivery] = field(default_factory=list)
 
     def deliver(self, account: Account) -> None:
@@ -41,7 +42,8 @@ class Post:
         missed = False
         late, self._late = self._late, []
         for _ in range(ROUNDS):
-            letters = late + self.simulator.deliveries.take()
+            # Nobody lives on a test clock in production: time passes there without a letter.
+            letters = late + [one for one in self.simulator.deliveries.take() if not _is_of_the_clock(one)]
             late = []
             self.chance.shuffle(letters)
             for letter in letters:
@@ -66,7 +68,7 @@ class Post:
             subscriptions.sync(account=account, reason="reconcile", wait_seconds=5)
 
     def _hand_over(self, letter: Delivery) -> None:
-        answer = Client(SERVER_NAME="localhost").post(
+        answer = self._door.post(
             "/stripe/webhook/",
             letter.body(),
             content_type="application/json",
@@ -76,3 +78,7 @@ class Post:
         if answer.status_code != 200:
             raise AssertionError(f"{letter.event['type']}: {answer.status_code} {answer.content!r}")
         self.delivered += 1
+
+
+def _is_of_the_clock(letter: Delivery) -> bool:
+    return str(letter.event["type"]).startswith("test_helpers.")

@@ -10,7 +10,7 @@ from billing.lifecycle import subscriptions
 from billing.models import Payment, PlanChange, Subscription
 from billing.stripe import gateway
 from tests.billing.changing import acts_for, change, look, press
-from tests.billing.shopping import at_stripe, buy, let_pass
+from tests.billing.shopping import DECLINED_LATER, VISA, at_stripe, buy, change_card, let_pass
 from tests.billing.test_billing_pages import text
 from usage.standing import gauges
 
@@ -52,6 +52,22 @@ def test_a_lesser_plan_costs_nothing_today_and_begins_when_the_paid_time_is_over
     assert live(account).plan_key == "team"
     planned.refresh_from_db()
     assert planned.state == "done"
+    paid = Payment.objects.filter(account=account, status="paid").order_by("created_at")
+    assert [payment.amount_paid for payment in paid] == [49900, 9900]
+
+
+def test_a_card_entered_while_a_lesser_plan_waits_is_the_one_that_pays_for_it(
+    client, shop, account, alice, settle
+):
+    end = buy(shop, account, alice, TOP).current_period_end
+    change_card(shop, account, DECLINED_LATER)
+    change(client, price=TEAM)
+
+    change_card(shop, account, VISA)
+    settle()
+    let_pass(account, end + SOON)
+
+    assert (live(account).plan_key, live(account).status) == ("team", "active")
     paid = Payment.objects.filter(account=account, status="paid").order_by("created_at")
     assert [payment.amount_paid for payment in paid] == [49900, 9900]
 

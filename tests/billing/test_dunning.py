@@ -14,6 +14,7 @@ from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
 from tests.accounts.conftest import acting_for
 from tests.billing import purchases
+from tests.billing.changing import change
 from tests.billing.shopping import VISA, buy, change_card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,6 +98,20 @@ def test_in_grace_the_page_names_the_sum_the_next_try_and_the_day_access_ends(
     assert level(account) == Level.GRACE
     for_bob = notice(as_bob)
     assert "Ask Alice" in for_bob and failed.open_invoice_url not in for_bob and "$38" not in for_bob
+
+
+def test_seats_bought_while_the_renewal_was_a_draft_move_no_day_of_grace(shop, account, alice, as_alice):
+    bought = paying(shop, account, alice)
+    let_pass(account, bought.current_period_end + timedelta(seconds=1))
+    assert change(as_alice, seats=5).state == "done"
+    pays_from_now_on_with(account, DECLINES)
+
+    # Nobody looks for a week, in which the renewal is refused and tried again.
+    let_pass(account, bought.current_period_end + timedelta(days=7, hours=2))
+
+    failed = sync(account)
+    assert failed.first_failed_at == bought.current_period_end + timedelta(hours=1)
+    assert level(account) == Level.FREE
 
 
 def test_every_day_of_grace_is_had_and_not_an_hour_more(shop, account, alice, as_alice):

@@ -1,6 +1,7 @@
 """Letters are read sooner or later, together where they can be; one that cannot be read stops no other."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from billing.lifecycle import lease
 from billing.models import Alert, Customer, Payment, Subscription, WebhookEvent
-from billing.stripe import inbox, outcomes
+from billing.stripe import gateway, inbox, outcomes
 from simulator import front_door
 from simulator.failures import Failure
 from tests import factories
@@ -81,6 +82,21 @@ def test_twenty_letters_about_one_customer_are_one_look_at_stripe(stripe, custom
     for row in rows:
         row.refresh_from_db()
         assert (row.state, row.attempts, row.claim_expires_at) == ("processed", 1, None)
+
+
+def test_all_letters_about_one_clock_are_one_look_at_whoever_lives_on_it(stripe, customer):
+    clock = gateway.post(
+        "/v1/test_helpers/test_clocks", {"frozen_time": int(time.time())}, idempotency_key="clock"
+    )
+    Customer.objects.update(test_clock_id=clock["id"])
+    for type in ("advancing", "ready", "advancing", "ready"):
+        assert post(letter(f"test_helpers.test_clock.{type}", about=clock)).status_code == 200
+    post(letter("test_helpers.test_clock.ready", about={**clock, "id": "clock_of_others"}))
+
+    assert drain() == 5
+
+    assert len(looks_at(stripe, customer)) == 1
+    assert sorted(WebhookEvent.objects.values_list("state", flat=True)) == ["ignored", *["processed"] * 4]
 
 
 def test_the_letters_words_are_never_believed(stripe, customer, account):

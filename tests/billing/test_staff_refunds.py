@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +14,7 @@ from billing.models import Customer, Effect, Payment, Subscription
 from billing.stripe import disputes
 from tests import factories
 from tests.accounts.conftest import acting_for, log_in
-from tests.billing.shopping import at_stripe, buy, go_to_the_till, pay
+from tests.billing.shopping import at_stripe, buy, go_to_the_till, let_pass, pay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +70,19 @@ def test_all_of_the_first_payment_in_its_days_ends_the_plan(kaboot, account, ali
     assert entitlements.of(account, now=clock.now(account)).level == access.Level.FREE
 
 
+def test_a_payment_of_two_years_ago_is_given_back_and_both_pages_say_so(kaboot, account, alice, as_dana):
+    bought = buy(kaboot, account, alice, "kaboot_pro_month")
+    first = Payment.objects.get()
+    let_pass(account, bought.current_period_end + timedelta(days=700))
+
+    page = give_back(as_dana, first, "1.50")
+
+    assert "$1.50 are on their way back" in text(page)
+    first.refresh_from_db()
+    assert first.amount_refunded == 150
+    assert give_back(as_dana, first, "4.00").status_code == 422
+
+
 def test_a_button_pressed_twice_gives_back_once(kaboot, account, alice, as_dana):
     buy(kaboot, account, alice, "kaboot_pro_month")
     nonce = uuid.uuid4()
@@ -113,6 +127,36 @@ def test_staff_without_the_right_and_customers_do_not_get_there(kaboot, account,
     assert give_back(client, Payment.objects.get(), "1.00").status_code == 403
     assert give_back(acting_for(account, alice), Payment.objects.get(), "1.00").status_code != 422
     assert given_back(kaboot, account) == 0
+
+
+def test_who_asks_the_bank_for_the_money_is_not_offered_it_a_second_time(kaboot, account, alice, settle):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, CARD_THAT_IS_DISPUTED)
+    settle()
+    at_work = acting_for(account, alice)
+
+    assert at_work.get("/billing/money-back/").status_code == 404
+    page = text(at_work.post("/billing/money-back/", follow=True))
+
+    assert "Stripe did not answer" not in page
+    assert given_back(kaboot, account) == 0
+    assert entitlements.of(account, now=clock.now(account)).level == access.Level.FULL
+
+
+def test_a_dispute_whose_letters_were_lost_is_found_by_the_daily_comparison(kaboot, account, alice):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, CARD_THAT_IS_DISPUTED)
+    call_command("reconcile_billing", verbosity=0)
+    assert Customer.objects.get(account=account).dispute_state == "open"
+    [dispute] = [found for charge in at_stripe(kaboot, account, "charge") for found in _disputes_of(charge)]
+    _lose(dispute)
+
+    call_command("reconcile_billing", verbosity=0)
+
+    assert entitlements.of(account, now=clock.now(account)).is_blocked
+    disputes.forgive(account, by="dana", now=clock.wall())
+    call_command("reconcile_billing", verbosity=0)
+    assert entitlements.of(account, now=clock.now(account)).level == access.Level.FULL
 
 
 def test_a_dispute_that_was_lost_is_forgiven_for_ever_and_the_next_one_counts_again(

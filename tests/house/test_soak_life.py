@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from django.core.management import call_command
 
 from soaks.life import command, terms
 
@@ -16,9 +15,9 @@ def selling(settings, simulator, tmp_path):
 
     def sell(business):
         settings.STRIPE_TEST_CLOCKS = True
-        settings.BILLING_CATALOG = str(command.catalog_file(business, tmp_path))
-        call_command("sync_catalog", verbosity=0)
-        simulator.deliveries.forget()
+        for name, value in command.settings_of(business, tmp_path).items():
+            setattr(settings, name, value)
+        command.open_shop(simulator)
         return simulator
 
     return sell

@@ -61,6 +61,33 @@ def test_while_collection_is_paused_nothing_is_taken(shop: Shop, behavior: str, 
     assert [one.amount_paid for one in shop.invoices(customer)] == [2900, 0, 2900]
 
 
+def test_what_was_begun_before_a_pause_is_charged_and_what_was_begun_in_it_is_not(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    name = shop.subscribe(shop.price(2900), customer=customer).id
+    shop.advance(to=at(2026, 2, 28) + 60)
+    shop.v1.subscriptions.update(name, {"pause_collection": {"behavior": "void"}})
+    shop.advance(to=at(2026, 3, 31) + 60)
+    shop.v1.subscriptions.update(name, {"pause_collection": ""})
+
+    shop.advance(hours=2)
+
+    assert [one.status for one in shop.invoices(customer)] == ["paid", "paid", "void"]
+
+
+def test_a_pause_uses_up_no_credit(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    name = shop.subscribe(shop.price(2900), customer=customer).id
+    shop.v1.subscriptions.update(name, {"pause_collection": {"behavior": "void"}})
+    shop.v1.customers.balance_transactions.create(customer, {"amount": -5000, "currency": "usd"})
+
+    shop.advance(to=at(2026, 2, 28, 14))
+
+    assert shop.invoices(customer)[-1].status == "void"
+    assert shop.v1.customers.retrieve(customer).balance == -5000
+    kinds = [one.type for one in shop.v1.customers.balance_transactions.list(customer).data]
+    assert kinds == ["unapplied_from_invoice", "applied_to_invoice", "adjustment"]
+
+
 @pytest.mark.parametrize("outcome", ["cancel", "unpaid", "past_due"])
 def test_what_becomes_of_who_never_pays_is_a_setting(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, outcome: str

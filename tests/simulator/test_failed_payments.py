@@ -7,6 +7,7 @@ import stripe
 
 from simulator.hosted import checkout, invoices
 from tests.simulator.shop import DAY, Shop, at, card
+from tests.simulator.test_meters import use
 
 FAILS = "pm_card_chargeCustomerFail"
 
@@ -54,6 +55,21 @@ def test_four_failed_attempts_end_the_subscription(shop: Shop) -> None:
     invoice = shop.invoices(customer)[-1]
     assert (invoice.status, invoice.attempt_count, invoice.next_payment_attempt) == ("open", 4, None)
     assert shop.happened().count("invoice.payment_failed") == 4
+
+
+def test_what_was_used_while_nobody_paid_is_on_no_invoice_when_the_retries_end(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    shop.subscribe(shop.metered(), customer=customer)
+    use(shop, customer, "4")
+    shop.give_card(customer, FAILS)
+    shop.advance(to=at(2026, 2, 28, 13) + 60)
+    use(shop, customer, "3")
+
+    for days in (3, 5, 7):
+        shop.advance(days=days)
+
+    assert [invoice.total for invoice in shop.invoices(customer)] == [0, 200]
+    assert shop.v1.subscriptions.list({"customer": customer, "status": "canceled"}).data
 
 
 @pytest.mark.parametrize("ending", ["unpaid", "past_due"])

@@ -8,6 +8,7 @@ import pytest
 import stripe
 
 from tests.simulator.shop import DAY, NEW_YEAR, Shop, at
+from tests.simulator.test_meters import use
 
 
 def phase(price: str, *, months: int = 1, **more: Any) -> Any:
@@ -55,6 +56,27 @@ def test_a_cheaper_plan_begins_when_the_paid_period_is_over(shop: Shop) -> None:
     assert shop.v1.subscription_schedules.retrieve(schedule.id).status == "released"
     assert shop.subscription(subscription.id).schedule is None
     assert prices_paid(shop, customer) == [2900, 900, 900]
+
+
+def test_what_was_used_before_paying_by_the_unit_began_is_not_on_its_first_invoice(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    pro, by_unit = shop.price(2900), shop.metered()
+    subscription = shop.subscribe(pro, customer=customer)
+    use(shop, customer, "22")
+    schedule = shop.v1.subscription_schedules.create({"from_subscription": subscription.id})
+    running = {"items": [{"price": pro, "quantity": 1}], "start_date": schedule.phases[0].start_date}
+    month = {"interval": "month", "interval_count": 1}
+    phases: Any = [
+        {**running, "end_date": schedule.phases[0].end_date},
+        {"items": [{"price": by_unit}], "duration": month, "proration_behavior": "none"},
+    ]
+    shop.v1.subscription_schedules.update(schedule.id, {"phases": phases})
+
+    shop.advance(to=at(2026, 2, 28, 14))
+    use(shop, customer, "3")
+    shop.advance(to=at(2026, 3, 31, 14))
+
+    assert prices_paid(shop, customer) == [2900, 0, 150]
 
 
 def test_a_schedule_starts_its_subscription_on_the_day_and_ends_it(shop: Shop) -> None:

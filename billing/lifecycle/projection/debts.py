@@ -46,14 +46,22 @@ def of(
 
 
 def _present_debt(invoices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is unpaid since the last invoice that was paid; an older one that Stripe gave up on is another story."""
+    """What is unpaid since the last invoice that was paid; an older one that Stripe gave up on is another story.
+
+    By when they were final, not when they were begun: a change that is paid in the hour in which a renewal is still a
+    draft says nothing about the renewal.
+    """
     debt = []
-    for invoice in sorted(invoices, key=lambda invoice: -invoice["created"]):
+    for invoice in sorted(invoices, key=_final_at, reverse=True):
         if shapes.invoice_is_paid(invoice):
             break
         if invoice["status"] in ("open", "uncollectible"):
             debt.append(invoice)
     return debt
+
+
+def _final_at(invoice: Doc) -> datetime:
+    return shapes.invoice_finalized_at(invoice) or known_moment(invoice["created"])
 
 
 def _first_failed_at(
