@@ -147,6 +147,12 @@ def money_back(request: AccountRequest) -> HttpResponse:
         messages.error(request, str(closed))
     except refund_window.Busy:
         messages.error(request, BUSY)
+    except gateway.InvalidRequest as refusal:
+        messages.error(
+            request,
+            f"Stripe would not give the money back, so your plan goes on: “{refusal}” Write to "
+            f"{catalog.current().company.support_email}, and a person will see to it.",
+        )
     except gateway.StripeError:
         messages.error(
             request,

@@ -13,6 +13,7 @@ from django.urls import reverse
 from billing import access, clock, effects, entitlements
 from billing.leaving import refund_window, withdrawals
 from billing.models import Alert, Departure, Effect, Payment, Subscription, Withdrawal
+from simulator.failures import Failure
 from tests import factories
 from tests.accounts.conftest import acting_for
 from tests.billing.shopping import at_stripe, buy, let_pass
@@ -98,6 +99,18 @@ def test_within_seven_days_i_take_my_money_back_and_the_plan_ends_with_it(
     assert refunds_of(kaboot, account) == [500]
     assert [sub["status"] for sub in at_stripe(kaboot, account, "subscription")] == ["canceled"]
     assert entitlements.of(account, now=clock.now(account)).level == access.Level.FREE
+
+
+def test_what_stripe_refuses_to_give_back_is_said_as_it_is(kaboot, alice_at_work, account, alice):
+    buy(kaboot, account, alice, MONTHLY)
+    kaboot.fail(Failure(method="POST", path="/v1/refunds", status=400))
+
+    page = alice_at_work.post("/billing/money-back/", follow=True)
+
+    assert "Stripe would not give the money back, so your plan goes on" in text(page)
+    assert "Write to help@kaboot.example" in text(page)
+    assert refunds_of(kaboot, account) == [0]
+    assert [sub["status"] for sub in at_stripe(kaboot, account, "subscription")] == ["active"]
 
 
 def test_after_seven_days_there_is_nothing_to_take_back(kaboot, alice_at_work, account, alice):
