@@ -13,7 +13,6 @@ from django.urls import reverse
 from billing import access, clock, effects, entitlements
 from billing.leaving import refund_window, withdrawals
 from billing.models import Alert, Departure, Effect, Payment, Subscription, Withdrawal
-from simulator.failures import Failure
 from tests import factories
 from tests.accounts.conftest import acting_for
 from tests.billing.shopping import at_stripe, buy, let_pass
@@ -101,9 +100,11 @@ def test_within_seven_days_i_take_my_money_back_and_the_plan_ends_with_it(
     assert entitlements.of(account, now=clock.now(account)).level == access.Level.FREE
 
 
-def test_what_stripe_refuses_to_give_back_is_said_as_it_is(kaboot, alice_at_work, account, alice):
+def test_what_stripe_refuses_to_give_back_is_said_as_it_is(
+    kaboot, alice_at_work, account, alice, stripe_fails
+):
     buy(kaboot, account, alice, MONTHLY)
-    kaboot.fail(Failure(method="POST", path="/v1/refunds", status=400))
+    stripe_fails(method="POST", path="/v1/refunds", status=400)
 
     page = alice_at_work.post("/billing/money-back/", follow=True)
 
