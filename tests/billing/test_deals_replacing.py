@@ -150,6 +150,21 @@ def test_lost_midway_and_pressed_again_it_is_once(shop, account, client, running
     assert is_replaced(shop, account, running, offer)
 
 
+def test_an_offer_of_the_same_seats_at_the_same_price_takes_the_place_of_what_was_planned(
+    shop, account, client, running, office
+):
+    planned = change(office, seats="3")
+    offer = offer_to(
+        account, plan_key="team", interval="month", seats=5, amount=None, overrides={}, periods=None
+    )
+
+    assert client.post(page_of(offer), YES).status_code == 302
+
+    planned.refresh_from_db()
+    assert planned.state == "undone"
+    assert at_stripe(shop, account, "subscription")[0]["schedule"] is None
+
+
 def test_killed_midway_the_sweeper_carries_it_through(shop, account, client, running, monkeypatch):
     def killed(*_, **__):
         raise SystemExit("the process was killed here")

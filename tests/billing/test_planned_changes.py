@@ -121,6 +121,25 @@ def test_never_confirmed_at_the_bank_it_is_planned_again(client, shop, account, 
     assert is_as_it_was(client, shop, account, planned)
 
 
+def test_planned_again_after_the_day_it_was_planned_for_the_page_says_the_next_one(
+    client, shop, account, alice, settle
+):
+    buy(shop, account, alice, TOP)
+    planned = change(client, price=TEAM)
+    missed = planned.takes_effect_at
+    let_pass(account, missed - timedelta(hours=12))
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+
+    change_card(shop, account, VISA)
+    let_pass(account, missed + timedelta(hours=14))
+    settle()
+
+    planned.refresh_from_db()
+    assert planned.state == "scheduled"
+    assert planned.takes_effect_at == live(account).current_period_end > missed
+
+
 def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account, planned):
     from simulator.hosted import checkout as hosted
 
