@@ -351,6 +351,27 @@ def test_ended_in_the_dashboard_without_an_invoice_what_was_counted_is_proposed_
     assert at_stripe(shop, account, "invoice")[-1]["status"] == "paid"
 
 
+def test_who_paid_by_invoice_is_billed_by_invoice_and_no_card_is_asked(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"collection_method": "send_invoice", "days_until_due": 30},
+        idempotency_key="by invoice",
+    )
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+    tasks.close_meter_periods()
+
+    by_hand.bill(MeterDelivery.objects.get(), now=timezone.now())
+    let_pass(account, clock.now(account) + 2 * HOUR)
+
+    last = at_stripe(shop, account, "invoice")[-1]
+    assert (last["total"], last["collection_method"], last["status"]) == (150, "send_invoice", "open")
+
+
 def test_ended_in_the_dashboard_with_an_invoice_nothing_is_proposed(
     shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
 ) -> None:
