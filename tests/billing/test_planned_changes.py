@@ -7,7 +7,7 @@ import pytest
 from accounts.models import Notification
 from billing import clock
 from billing.lifecycle import subscriptions
-from billing.models import Alert, PlanChange, Subscription
+from billing.models import Alert, Customer, PlanChange, Subscription
 from billing.stripe import gateway
 from simulator.hosted import invoices as hosted_invoice
 from tests.billing.changing import acts_for, change, look, press
@@ -81,6 +81,18 @@ def test_a_declined_upgrade_leaves_what_was_planned(client, shop, account, plann
     assert "Team, monthly from" in text(page) and "stays planned" in text(page)
     change_card(shop, account, VISA)
     assert is_as_it_was(client, shop, account, planned)
+
+
+def test_a_card_that_stripe_refuses_for_what_is_planned_is_told_to_staff_and_the_rest_goes_on(
+    client, shop, account, planned, stripe_fails
+):
+    stripe_fails(method="POST", path="/v1/subscription_schedules/*", status=400, times=40)
+
+    change_card(shop, account, DECLINED_LATER)
+    subscriptions.sync(account=account, reason="test", wait_seconds=5)
+
+    assert Customer.objects.get(account=account).card_last4 == DECLINED_LATER[-4:]
+    assert Alert.objects.get(kind="schedule_card").account == account
 
 
 def test_what_is_planned_twice_was_told_once(client, shop, account, planned):
