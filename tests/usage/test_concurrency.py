@@ -419,15 +419,19 @@ def leads_for_long(
     held, let_go = Event(), Event()
 
     def hold() -> None:
-        with transaction.atomic():
-            generate(key="long")
-            held.set()
-            let_go.wait(20)
-        connection.close()
+        try:
+            with transaction.atomic():
+                generate(key="long")
+                held.set()
+                let_go.wait(20)
+        finally:
+            connection.close()
 
     def lead() -> None:
-        generate(key="led")
-        connection.close()
+        try:
+            generate(key="led")
+        finally:
+            connection.close()
 
     threads = [Thread(target=hold, daemon=True), Thread(target=lead, daemon=True)]
     threads[0].start()
