@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from typing import cast
+from uuid import UUID
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
@@ -61,10 +62,10 @@ def _chosen(request: HttpRequest) -> Member | None:
     memberships = _memberships(request)
     if not request.user.is_authenticated:
         return None
-    chosen = request.session.get(SESSION_KEY) or request.user.last_account_id
+    chosen = request.session.get(SESSION_KEY)
     if not chosen:
-        # Once a session: what is found is what this browser acts for from here on.
-        found = _begins_with(list(memberships))
+        # Once a session: what is found is what this browser acts for from here on, whatever is chosen in another.
+        found = _begins_with(list(memberships), last=request.user.last_account_id)
         if found is not None:
             request.session[SESSION_KEY] = str(found.account_id)
         return found
@@ -72,8 +73,11 @@ def _chosen(request: HttpRequest) -> Member | None:
     return memberships.alias(is_chosen=is_chosen).order_by("is_chosen", *memberships.query.order_by).first()
 
 
-def _begins_with(memberships: list[Member]) -> Member | None:
-    """Of several accounts the only one with a paid plan, where the person is more than a guest."""
+def _begins_with(memberships: list[Member], *, last: UUID | None) -> Member | None:
+    """The account used `last`; else of several the only one with a paid plan, where the person is more than a guest."""
+    used_last = next((member for member in memberships if member.account_id == last), None)
+    if used_last is not None:
+        return used_last
     if len(memberships) > 1:
         paying = [member for member in memberships if member.may_use and _has_paid_plan(member.account)]
         if len(paying) == 1:

@@ -12,6 +12,7 @@ from billing.changes.refusals import ChangeRefused
 from billing.changes.wishes import Wish
 from billing.lifecycle import archived, customers, schedules
 from billing.lifecycle.lease import Held
+from billing.lifecycle.projection import OFFER_KEY
 from billing.models import PlanChange, Subscription
 from billing.stripe import gateway, shapes
 from billing.stripe.shapes import Doc
@@ -54,7 +55,9 @@ def schedule(change: PlanChange, wish: Wish, ids: dict[str, str], *, held: Held,
         others = PlanChange.objects.filter(account=held.account).planned().exclude(pk=change.pk)
         others.update(state=PlanChange.State.UNDONE, finished_at=now)
         change.state, change.stripe_schedule_id = PlanChange.State.SCHEDULED, made["id"]
-        change.save(update_fields=["state", "stripe_schedule_id"])
+        # What is put back may have missed the end it was planned for.
+        change.takes_effect_at = shapes.known_moment(phases[0]["end_date"])
+        change.save(update_fields=["state", "stripe_schedule_id", "takes_effect_at"])
         telling.scheduled(change, now=now)
 
 
@@ -94,7 +97,10 @@ def _wish_again(aside: PlanChange, document: Doc | None) -> Wish | None:
     prices = catalog.current().in_currency(document["currency"])
     price = prices.find_price(aside.to_price)
     began_from = planned.has(document, aside.from_price, aside.from_quantity)
-    if price is None or aside.from_plan_key not in prices.plans or not began_from:
+    # Another contract takes the place of all that was planned, also one at the same price.
+    contract = (document["metadata"] or {}).get(OFFER_KEY) or ""
+    is_same = contract == (str(subscription.offer_id) if subscription.offer_id else "")
+    if price is None or aside.from_plan_key not in prices.plans or not began_from or not is_same:
         return None
     return Wish(
         account=aside.account,

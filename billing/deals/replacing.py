@@ -101,9 +101,9 @@ def _carry(effect: Effect, offer: Offer, *, held: Held, now: datetime) -> Doc:
     if not is_live(running):
         _done(effect, "the plan had ended", held=held, now=now)
         raise Refused("The plan had ended meanwhile.")
-    schedules.let_go(held, running["id"])
     path = f"/v1/subscriptions/{running['id']}"
     try:
+        schedules.let_go(held, running["id"])
         # First how it is paid, so that no card is charged for what an invoice was agreed for.
         gateway.post(
             path,

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.template.loader import render_to_string
 
 from accounts import closing
@@ -68,7 +67,10 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     if invoice is not None:
         raise StillOwing(invoice)
     reference = "".join(secrets.choice(ALPHABET) for _ in range(10))
-    with transaction.atomic():
+    # Under the lease, so that nobody begins a plan in another window between the look and the end.
+    with subscriptions.acting(account=account, purpose="closing", follow=False) as held, held.committing():
+        if Subscription.objects.live().filter(account=account).exists():
+            raise Busy("The plan has not ended yet.")
         effects.owe_mail(
             key=f"closed:{account.pk}",
             to=address,
@@ -109,6 +111,4 @@ def _end_at_stripe(account: Account) -> dict[str, Any] | None:
         subscriptions.cancel_now(account=account)
     # A page that is still open could be paid after the account is gone.
     checkout.close_tills(account=account)
-    if Subscription.objects.live().filter(account=account).exists():
-        raise Busy("The plan has not ended yet.")
     return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None

@@ -37,6 +37,11 @@ def resolve(truth: Truth, *, account: Account, held: Held, now: datetime) -> boo
     return bool(owed)
 
 
+def key_of(subscription_id: str) -> str:
+    """Names, among the effects, a second subscription that was ended."""
+    return f"duplicate:{subscription_id}"
+
+
 def _tell_of_two(subscription: dict[str, Any], *, account: Account, now: datetime) -> None:
     alerts.raise_alert(
         key=f"two_subscriptions:{subscription['id']}",
@@ -51,7 +56,7 @@ def _tell_of_two(subscription: dict[str, Any], *, account: Account, now: datetim
 def _write_down(subscription: dict[str, Any], *, account: Account, held: Held, now: datetime) -> None:
     with held.saving():
         Effect.objects.get_or_create(
-            key=f"duplicate:{subscription['id']}",
+            key=key_of(subscription["id"]),
             defaults={
                 "kind": KIND,
                 "account": account,
@@ -60,7 +65,7 @@ def _write_down(subscription: dict[str, Any], *, account: Account, held: Held, n
             },
         )
         alerts.raise_alert(
-            key=f"duplicate:{subscription['id']}",
+            key=key_of(subscription["id"]),
             kind=KIND,
             message=f"{account} had more than one live subscription. {subscription['id']} is being "
             "canceled and what was paid for it refunded; the older one stays.",

@@ -29,7 +29,7 @@ def follow(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool
                 invoice, truth
             ):
                 continue
-            if Effect.objects.filter(key=_key(invoice)).exists():
+            if Effect.objects.filter(key=key_of(invoice["id"])).exists():
                 continue
             is_money_back = _is_money_back(subscription, truth, account=account, now=now)
             if is_money_back:
@@ -76,11 +76,15 @@ def _note(
 ) -> None:
     with held.saving():
         effects.once(
-            key=_key(invoice), kind=KIND, account=account, now=now, detail={"plan_ended": is_money_back}
+            key=key_of(invoice["id"]),
+            kind=KIND,
+            account=account,
+            now=now,
+            detail={"plan_ended": is_money_back},
         )
         if not is_money_back:
             alerts.raise_alert(
-                key=_key(invoice),
+                key=key_of(invoice["id"]),
                 kind=KIND,
                 message=f"{account} was refunded in full for {invoice['id']}, and the plan goes on: cancel it at "
                 "Stripe if that was meant.",
@@ -89,5 +93,6 @@ def _note(
             )
 
 
-def _key(invoice: dict[str, Any]) -> str:
-    return f"refunded:{invoice['id']}"
+def key_of(invoice_id: str) -> str:
+    """Names, among the effects, what became of an invoice that was given back."""
+    return f"refunded:{invoice_id}"

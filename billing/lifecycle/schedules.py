@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from billing import alerts
 from billing.lifecycle.lease import Held
 from billing.models import Subscription
 from billing.stripe import gateway, shapes
@@ -31,12 +34,13 @@ def let_go_of_known(held: Held, subscription: Subscription) -> None:
         held.renew()
 
 
-def take_new_card(said: Truth, *, held: Held) -> None:
+def take_new_card(said: Truth, *, held: Held, now: datetime) -> None:
     """Let the account's schedule charge the card that the subscription charges, under its lease.
 
     A schedule keeps the card it was made with and puts it back on the subscription when its next phase begins
     (`default_settings`, https://docs.stripe.com/api/subscription_schedules/object): who entered another card
-    meanwhile would be charged on the old one. Raises LeaseLost and the gateway's errors.
+    meanwhile would be charged on the old one. What Stripe refuses is told to staff and stops no sync. `now` is the
+    account's time. Raises LeaseLost and the gateway's other errors.
     """
     for subscription in said.live():
         schedule = said.schedules.get(subscription["id"])
@@ -45,11 +49,26 @@ def take_new_card(said: Truth, *, held: Held) -> None:
             continue
         if shapes.id_of(schedule["default_settings"]["default_payment_method"]) != card:
             held.renew()
-            gateway.post(
-                f"/v1/subscription_schedules/{schedule['id']}",
-                {"default_settings": {"default_payment_method": card}},
-                idempotency_key=f"card:{schedule['id']}:{card}:{held.token}",
-            )
+            try:
+                gateway.post(
+                    f"/v1/subscription_schedules/{schedule['id']}",
+                    {"default_settings": {"default_payment_method": card}},
+                    idempotency_key=f"card:{schedule['id']}:{card}:{held.token}",
+                )
+            except gateway.InvalidRequest as refusal:
+                _tell(schedule["id"], refusal.message, held=held, now=now)
+
+
+def _tell(schedule_id: str, refused: str, *, held: Held, now: datetime) -> None:
+    with held.saving():
+        alerts.raise_alert(
+            key=f"schedule_card:{schedule_id}",
+            kind="schedule_card",
+            message=f"{held.account} pays with another card by now, and the planned change {schedule_id} would charge "
+            f"the old one. Stripe refused the new one there: {refused} Set it by hand at Stripe.",
+            account=held.account,
+            now=now,
+        )
 
 
 def release(schedule_id: str) -> None:

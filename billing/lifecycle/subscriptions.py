@@ -213,7 +213,7 @@ def _serve(held: Held) -> None:
         now = said.clock_now or clock.now(held.account)
         failed = _mirror(said, held)
         pack_grants.follow(said, account=held.account, held=held, now=now)
-        schedules.take_new_card(said, held=held)
+        schedules.take_new_card(said, held=held, now=now)
         disputes.look_again(said, held=held, now=now)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)

@@ -120,10 +120,15 @@ def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
     return bool(owed)
 
 
+def key_of(subscription_id: str) -> str:
+    """Names, among the effects, a second trial that was not given."""
+    return f"{KIND}:{subscription_id}"
+
+
 def _write_down(
     subscription: dict[str, Any], truth: Truth, *, account: Account, held: Held, now: datetime
 ) -> None:
-    key = f"{KIND}:{subscription['id']}"
+    key = key_of(subscription["id"])
     if Effect.objects.filter(key=key).exists():
         return
     known = _known_by(subscription, truth, account=account, now=now)
@@ -173,7 +178,7 @@ def was_refused(account: Account) -> str:
     latest = Subscription.objects.filter(account=account).order_by("-started_at", "-pk").first()
     if latest is None or latest.is_live:
         return ""
-    refused = Effect.objects.filter(key=f"{KIND}:{latest.stripe_subscription_id}").first()
+    refused = Effect.objects.filter(key=key_of(latest.stripe_subscription_id)).first()
     return str(refused.detail["known"]) if refused else ""
 
 

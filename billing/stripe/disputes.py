@@ -53,8 +53,11 @@ def look_again(said: Truth, *, held: Held, now: datetime) -> None:
     Costs a call for each disputed charge, and none for who was never disputed. `now` is the account's time. Raises
     LeaseLost and the gateway's errors.
     """
-    if not held.customer.dispute_state and not any(charge["disputed"] for charge in said.charges):
-        return
+    if not any(charge["disputed"] for charge in said.charges):
+        # Of a customer who was deleted, or has more charges than were asked for, this says nothing.
+        is_all = not said.is_deleted and len(said.charges) < NEWEST_CHARGES
+        if not held.customer.dispute_state or not is_all:
+            return
     state = _gravest_state(_disputes(said.charges))
     with held.saving() as customer:
         _write(state, customer=customer, now=now)

@@ -84,8 +84,10 @@ def _void_first(sim: "Simulator", subscription: Obj) -> None:
 
 
 def unbilled(sim: "Simulator", subscription: Obj, now: int) -> list[Obj]:
-    """The lines of usage since the period began, as far as it costs something."""
-    found = []
+    """The lines of usage since the period began, as far as it costs something. What is used in a trial is free."""
+    found: list[Obj] = []
+    if (subscription["trial_end"] or 0) >= now:
+        return found
     for item in subscription["items"]["data"]:
         price = lines.price_of(sim, item)
         if usage.is_metered(price):

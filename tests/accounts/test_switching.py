@@ -71,6 +71,16 @@ def test_what_another_browser_chose_does_not_move_the_one_i_am_in(alice, account
     assert 'value="Alice"' in here.get("/account/").content.decode()
 
 
+def test_nor_one_in_which_i_only_signed_in(alice, account):
+    acting_for(alice.personal_account, alice)
+    here = signed_in(alice)
+    assert 'value="Alice"' in here.get("/account/").content.decode()
+
+    acting_for(account, alice)
+
+    assert 'value="Alice"' in here.get("/account/").content.decode()
+
+
 def test_who_never_chose_begins_with_the_only_account_that_has_a_paid_plan(alice, bob, account):
     given_a_plan(account)
 

@@ -109,6 +109,21 @@ def test_refused_midway_what_was_planned_is_still_planned(
     assert Subscription.objects.live().get().quantity == 3
 
 
+def test_when_what_was_planned_cannot_be_let_go_of_all_is_as_it_was_and_syncs_go_on(
+    shop, account, client, running, office, stripe_fails
+):
+    planned = change(office, seats="3")
+    before, offer = as_stripe_has_it(shop, account), offer_to(account)
+    stripe_fails(method="POST", path="/v1/subscription_schedules/*", status=400, times=40)
+
+    assert "your plan is as it was" in said(client.post(page_of(offer), YES))
+    assert subscriptions.sync(account=account, reason="test", wait_seconds=5)
+
+    planned.refresh_from_db()
+    assert planned.state == "scheduled"
+    assert as_stripe_has_it(shop, account) == before
+
+
 def test_after_a_refusal_the_next_press_goes_through(shop, account, client, running, office, stripe_fails):
     planned = change(office, seats="3")
     offer = offer_to(account)
@@ -148,6 +163,21 @@ def test_lost_midway_and_pressed_again_it_is_once(shop, account, client, running
     assert client.post(page_of(offer), YES).status_code == 302
 
     assert is_replaced(shop, account, running, offer)
+
+
+def test_an_offer_of_the_same_seats_at_the_same_price_takes_the_place_of_what_was_planned(
+    shop, account, client, running, office
+):
+    planned = change(office, seats="3")
+    offer = offer_to(
+        account, plan_key="team", interval="month", seats=5, amount=None, overrides={}, periods=None
+    )
+
+    assert client.post(page_of(offer), YES).status_code == 302
+
+    planned.refresh_from_db()
+    assert planned.state == "undone"
+    assert at_stripe(shop, account, "subscription")[0]["schedule"] is None
 
 
 def test_killed_midway_the_sweeper_carries_it_through(shop, account, client, running, monkeypatch):

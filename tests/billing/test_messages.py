@@ -311,6 +311,26 @@ def test_a_dispute_is_told_when_it_opens_and_when_it_is_over(kaboot, account, al
     assert told(account).count("dispute_won") == 1
 
 
+def test_who_is_deleted_at_stripe_is_not_told_that_a_lost_dispute_was_won(kaboot, account, alice, settle):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    _pay_from_now_on_with(account, "pm_card_createDispute")
+    settle()
+    let_pass(account, Subscription.objects.get(account=account).current_period_end + HOURS)
+    settle()
+    [dispute] = gateway.get("/v1/disputes")["data"]
+    gateway.post(f"/v1/disputes/{dispute['id']}/close", {}, idempotency_key="close")
+    settle()
+    customer = Customer.objects.get(account=account)
+    assert customer.dispute_state == "lost"
+
+    gateway.delete(f"/v1/customers/{customer.stripe_customer_id}")
+    settle()
+
+    customer.refresh_from_db()
+    assert customer.stripe_customer_id is None and customer.dispute_state == "lost"
+    assert "dispute_won" not in told(account)
+
+
 def test_what_one_account_is_told_is_nobody_elses_business(kaboot, account, alice, charlie):
     buy(kaboot, account, alice, "kaboot_pro_month")
     outbox.deliver_due(now=timezone.now())

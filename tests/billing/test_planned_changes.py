@@ -7,7 +7,7 @@ import pytest
 from accounts.models import Notification
 from billing import clock
 from billing.lifecycle import subscriptions
-from billing.models import Alert, PlanChange, Subscription
+from billing.models import Alert, Customer, PlanChange, Subscription
 from billing.stripe import gateway
 from simulator.hosted import invoices as hosted_invoice
 from tests.billing.changing import acts_for, change, look, press
@@ -83,6 +83,18 @@ def test_a_declined_upgrade_leaves_what_was_planned(client, shop, account, plann
     assert is_as_it_was(client, shop, account, planned)
 
 
+def test_a_card_that_stripe_refuses_for_what_is_planned_is_told_to_staff_and_the_rest_goes_on(
+    client, shop, account, planned, stripe_fails
+):
+    stripe_fails(method="POST", path="/v1/subscription_schedules/*", status=400, times=40)
+
+    change_card(shop, account, DECLINED_LATER)
+    subscriptions.sync(account=account, reason="test", wait_seconds=5)
+
+    assert Customer.objects.get(account=account).card_last4 == DECLINED_LATER[-4:]
+    assert Alert.objects.get(kind="schedule_card").account == account
+
+
 def test_what_is_planned_twice_was_told_once(client, shop, account, planned):
     change_card(shop, account, DECLINED_LATER)
     press(client, look(client, price=TOP_YEAR))
@@ -119,6 +131,25 @@ def test_never_confirmed_at_the_bank_it_is_planned_again(client, shop, account, 
 
     change_card(shop, account, VISA)
     assert is_as_it_was(client, shop, account, planned)
+
+
+def test_planned_again_after_the_day_it_was_planned_for_the_page_says_the_next_one(
+    client, shop, account, alice, settle
+):
+    buy(shop, account, alice, TOP)
+    planned = change(client, price=TEAM)
+    missed = planned.takes_effect_at
+    let_pass(account, missed - timedelta(hours=12))
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+
+    change_card(shop, account, VISA)
+    let_pass(account, missed + timedelta(hours=14))
+    settle()
+
+    planned.refresh_from_db()
+    assert planned.state == "scheduled"
+    assert planned.takes_effect_at == live(account).current_period_end > missed
 
 
 def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account, planned):

@@ -2,11 +2,12 @@
 
 import multiprocessing
 import random
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier, Event
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.db import connection, transaction
 from accounts.models import Account, User
 from tests.usage.conftest import NOON, assert_books_agree, opened, subscribe
 from usage import metering
-from usage.metering import counters, portable, postgres
+from usage.metering import counters, portable, postgres, together
 from usage.metering.attempts import Ask, Attempt
 from usage.models import MeterEvent, UsageCounter, UsageRecord
 
@@ -398,3 +399,86 @@ def test_after_a_fork_the_child_waits_for_no_thread_of_its_parent(
 
     assert child.exitcode == 0
     assert_books_agree(other)
+
+
+class Interrupted(BaseException):
+    """As a worker's time limit interrupts its main thread."""
+
+
+@pytest.fixture
+def leads_for_long(
+    account: Account, generate: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Account, Event]]:
+    """Somebody is under way until the event is set, and everybody else waits; beside it an account that is free."""
+    settings.METERING_EARLY_LOCK_RELEASE = "auto"
+    monkeypatch.setattr(together, "PATIENCE", "20s")
+    free = opened(account.members.get().user, name="Free")
+    for one in (account, free):
+        subscribe(one, "hundred", anchor=NOON)
+        generate(key="opened", account=one)
+    held, let_go = Event(), Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                generate(key="long")
+                held.set()
+                let_go.wait(20)
+        finally:
+            connection.close()
+
+    def lead() -> None:
+        try:
+            generate(key="led")
+        finally:
+            connection.close()
+
+    threads = [Thread(target=hold, daemon=True), Thread(target=lead, daemon=True)]
+    threads[0].start()
+    held.wait(20)
+    threads[1].start()
+    while not together._is_under_way:
+        pass
+    yield free, let_go
+    let_go.set()
+    for thread in threads:
+        thread.join(20)
+
+
+def test_who_is_interrupted_while_waiting_holds_up_nobody_after(
+    leads_for_long: tuple[Account, Event], generate: Any
+) -> None:
+    free, let_go = leads_for_long
+
+    def interrupt(*_: Any) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Interrupted):
+            generate(key="interrupted", account=free)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    let_go.set()
+
+    found: list[int] = []
+    after = Thread(
+        target=lambda: (found.append(generate(key="after", account=free).used), connection.close())
+    )
+    after.daemon = True
+    after.start()
+    after.join(4)
+
+    assert found == [2]
+
+
+def test_who_waits_too_long_for_the_others_counts_alone(
+    leads_for_long: tuple[Account, Event], generate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, _ = leads_for_long
+    monkeypatch.setattr(together, "WAIT_SECONDS", 0.2)
+
+    assert generate(key="alone", account=free).used == 2
+
+    assert_books_agree(free)

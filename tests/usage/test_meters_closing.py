@@ -1,16 +1,19 @@
 """Whatever makes an invoice of what was used, the invoice has all of it, or a person is told what it lacks."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.management import call_command
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account
-from billing import clock, signals
-from billing.lifecycle import subscriptions
-from billing.models import Alert, Customer, Subscription
+from billing import clock, effects, signals
+from billing.lifecycle import money_back, subscriptions
+from billing.models import Alert, Customer, Payment, Subscription
 from billing.stripe import gateway
 from tests.billing.shopping import at_stripe, buy, let_pass
 from tests.usage.conftest import Wires
@@ -348,6 +351,27 @@ def test_ended_in_the_dashboard_without_an_invoice_what_was_counted_is_proposed_
     assert at_stripe(shop, account, "invoice")[-1]["status"] == "paid"
 
 
+def test_who_paid_by_invoice_is_billed_by_invoice_and_no_card_is_asked(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"collection_method": "send_invoice", "days_until_due": 30},
+        idempotency_key="by invoice",
+    )
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+    tasks.close_meter_periods()
+
+    by_hand.bill(MeterDelivery.objects.get(), now=timezone.now())
+    let_pass(account, clock.now(account) + 2 * HOUR)
+
+    last = at_stripe(shop, account, "invoice")[-1]
+    assert (last["total"], last["collection_method"], last["status"]) == (150, "send_invoice", "open")
+
+
 def test_ended_in_the_dashboard_with_an_invoice_nothing_is_proposed(
     shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
 ) -> None:
@@ -431,3 +455,88 @@ def test_what_is_counted_and_billed_by_hand_is_no_difference_and_is_not_sent_aga
     by_hand.bill(delivery, now=timezone.now())
 
     assert all(found.difference == 0 for found in reconciliation.reconcile(account, now=timezone.now()))
+
+
+def test_what_was_used_in_a_trial_is_proposed_to_nobody(
+    simulator: "Simulator", account: Account, alice: Any, settle: "Settle", settings: Any, tmp_path: Path
+) -> None:
+    words = Path(settings.BILLING_CATALOG).read_text()
+    with_trial = words.replace('summary = "By the token."', 'summary = "By the token."\ntrial_days = 14')
+    settings.BILLING_CATALOG, settings.STRIPE_TEST_CLOCKS = str(tmp_path / "catalog.toml"), True
+    Path(settings.BILLING_CATALOG).write_text(with_trial)
+    call_command("sync_catalog", verbosity=0)
+    trial = buy(simulator, account, alice, "counting_payg")
+    assert trial.status == "trialing" and trial.trial_end
+    use(account, 20)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    assert MeterDelivery.objects.get().state == "sent"
+    subscriptions.cancel(account=account)
+    let_pass(account, trial.trial_end + 2 * HOUR)
+    settle()
+    assert not Subscription.objects.live().filter(account=account).exists()
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+    assert invoiced(simulator, account) in ([0], [0, 0])
+
+
+def test_what_was_used_on_a_plan_that_was_given_back_in_full_is_proposed_to_nobody(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    Payment.objects.update_or_create(
+        stripe_invoice_id="in_given_back",
+        defaults={
+            "account": account,
+            "stripe_subscription_id": bought.stripe_subscription_id,
+            "status": "paid",
+            "currency": "usd",
+            "amount_due": 100,
+            "amount_paid": 100,
+            "created_at": timezone.now(),
+            "synced_at": timezone.now(),
+        },
+    )
+    with transaction.atomic():
+        effects.once(
+            key=money_back.key_of("in_given_back"),
+            kind=money_back.KIND,
+            account=account,
+            now=timezone.now(),
+            detail={"plan_ended": True},
+        )
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def test_what_the_plan_that_stays_bills_is_not_proposed_when_the_second_one_ends(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    price = gateway.get(f"/v1/subscriptions/{bought.stripe_subscription_id}")["items"]["data"][0]["price"][
+        "id"
+    ]
+    second = gateway.post(
+        "/v1/subscriptions",
+        {"customer": bought.stripe_customer_id, "items": [{"price": price}]},
+        idempotency_key="second",
+    )
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    settle()
+    assert gateway.get(f"/v1/subscriptions/{second['id']}")["status"] == "canceled"
+    assert Subscription.objects.live().get(account=account) == bought
+    let_pass(account, clock.now(account) + 2 * HOUR)
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    assert invoiced(shop, account)[-1] == 150

@@ -5,7 +5,9 @@ whoever comes meanwhile waits for the next journey instead of asking by itself; 
 are sent without waiting for one another, each commits for itself, their locks are released early, and one flush is
 waited for before any of them is answered. An act that is alone travels alone, as if there were no others.
 
-Nobody waits behind somebody else's lock: who does not get to count within PATIENCE asks again, for itself alone.
+Nobody waits behind somebody else's lock: who does not get to count within PATIENCE asks again, for itself alone. Nor
+behind a line that is dead: who is not taken along within WAIT_SECONDS asks for itself too, which is counted once all
+the same, as the key says.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ PATIENCE = "50ms"
 # Nothing was counted, and it will be when asked for alone: somebody else is counting for long, or the connection has
 # forgotten the statement.
 _ALONE = (LockNotAvailable, InvalidSqlStatementName)
+# Far longer than a journey; shorter than a dead connection takes to be noticed.
+WAIT_SECONDS = 5.0
 # Few enough for the answers to fit into the buffers of a connection.
 MOST = 32
 
@@ -31,11 +35,13 @@ MOST = 32
 class _Turn:
     """An act that waits to be taken along. Its gate opens when it was answered, or when it is its turn to lead."""
 
-    __slots__ = ("answer", "ask", "gate")
+    __slots__ = ("answer", "ask", "gate", "leads")
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
         self.answer: Attempt | BaseException | None = None
+        # The journey that is under way, or about to begin, is led by this one's thread.
+        self.leads = False
         self.gate = threading.Lock()
         self.gate.acquire()
 
@@ -53,15 +59,17 @@ def attempt(ask: Ask) -> Attempt:
     if postgres.early_lock_release() == "off" or not prepared.may_go_straight():
         return _alone(ask)
     turn = _Turn(ask)
-    if not _may_lead(turn):
-        turn.gate.acquire()
+    try:
+        if _may_lead(turn) or (turn.gate.acquire(timeout=WAIT_SECONDS) and turn.leads):
+            _lead(turn)
+    finally:
+        _leave(turn)
     if turn.answer is None:
-        _lead(turn)
+        return _alone(ask)
     if isinstance(turn.answer, DatabaseError) and isinstance(turn.answer.__cause__, _ALONE):
         return _alone(ask)
     if isinstance(turn.answer, BaseException):
         raise turn.answer
-    assert turn.answer is not None
     return turn.answer
 
 
@@ -78,8 +86,17 @@ def _may_lead(turn: _Turn) -> bool:
         if _is_under_way:
             _waiting.append(turn)
             return False
-        _is_under_way = True
+        _is_under_way = turn.leads = True
         return True
+
+
+def _leave(turn: _Turn) -> None:
+    """Whoever was interrupted, or has waited too long, is waited for by nobody."""
+    if turn.answer is None or turn.leads:
+        with _door:
+            if turn in _waiting:
+                _waiting.remove(turn)
+        _hand_on(turn)
 
 
 def _lead(own: _Turn) -> None:
@@ -91,7 +108,7 @@ def _lead(own: _Turn) -> None:
         try:
             answers = _journey(turns)
         finally:
-            _hand_on()
+            _hand_on(own)
         # The next are under way while these wait for the disk.
         if any(isinstance(answer, Attempt) and answer.needs_barrier for answer in answers):
             postgres.barrier()
@@ -115,13 +132,18 @@ def _journey(turns: list[_Turn]) -> list[Attempt | DatabaseError]:
         return [error]
 
 
-def _hand_on() -> None:
+def _hand_on(own: _Turn) -> None:
     global _is_under_way
     with _door:
+        if not own.leads:
+            return
         if _waiting:
-            _waiting.pop(0).gate.release()
+            following = _waiting.pop(0)
+            following.leads = True
+            following.gate.release()
         else:
             _is_under_way = False
+        own.leads = False
 
 
 def _unknown(error: BaseException) -> DatabaseError:

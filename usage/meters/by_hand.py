@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Sum
 
@@ -145,18 +146,21 @@ def _invoice(delivery: MeterDelivery, proposed: Proposal) -> None:
             "currency": proposed.currency,
             "pending_invoice_items_behavior": "include",
             "auto_advance": True,
-            **_card(delivery),
+            **_as_the_plan_was(delivery),
         },
         idempotency_key=f"meter-invoice:{delivery.identifier}",
     )
 
 
-def _card(delivery: MeterDelivery) -> dict[str, str]:
-    """What the plan was paid with, where it is not the customer's default: the till puts the card on the plan."""
+def _as_the_plan_was(delivery: MeterDelivery) -> dict[str, Any]:
+    """How the plan was paid: by invoice where that was agreed, else with its card, which the till puts on the plan."""
     last = Subscription.objects.filter(account_id=delivery.account_id).order_by("-started_at", "-pk").first()
     if last is None:
         return {}
-    method = gateway.get(f"/v1/subscriptions/{last.stripe_subscription_id}").get("default_payment_method")
+    found = gateway.get(f"/v1/subscriptions/{last.stripe_subscription_id}")
+    if found["collection_method"] == "send_invoice":
+        return {"collection_method": "send_invoice", "days_until_due": found["days_until_due"]}
+    method = found.get("default_payment_method")
     return {"default_payment_method": shapes.id_of(method)} if method else {}
 
 

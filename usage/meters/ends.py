@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat
 
 from billing import alerts, catalog, effects
 from billing.catalog import Price
+from billing.lifecycle import waived
 from billing.models import Effect, Subscription
 from billing.models.subscriptions import SubscriptionItem
 from billing.stripe import gateway, shapes
@@ -34,8 +36,9 @@ def sweep(*, now: datetime, seconds: float = SWEEP_SECONDS) -> int:
 
     Who ends a plan on our pages is billed to the last unit. In the Dashboard, or by the API, it can be ended at once
     without an invoice (https://docs.stripe.com/billing/subscriptions/cancel#handle-invoice-items-when-canceling-subscriptions),
-    and then what its meter has counted is billed by nobody. `now` is wall time; who lives on a test clock is judged by
-    that.
+    and then what its meter has counted is billed by nobody. What nobody is to pay for is left: a trial's, that of a
+    plan whose money went back, and what another plan of the account has on its own invoice. `now` is wall time; who
+    lives on a test clock is judged by that.
     """
     started = time.monotonic()
     given = 0
@@ -65,8 +68,10 @@ def _ended(now: datetime) -> QuerySet[Subscription]:
 
 
 def _look(subscription: Subscription, *, now: datetime) -> int:
-    lines = _lines(subscription)
-    found = [_missing(subscription, item, lines) for item in subscription.items.filter(is_metered=True)]
+    found = []
+    if not waived.is_waived(subscription):
+        lines = _lines(subscription)
+        found = [_missing(subscription, item, lines) for item in subscription.items.filter(is_metered=True)]
     deliveries = [delivery for several, _ in found for delivery in several]
     unplaced = sum(units for _, units in found)
     key = f"{KIND}:{subscription.stripe_subscription_id}"
@@ -109,12 +114,14 @@ def _lines(subscription: Subscription) -> list[Doc]:
         invoices = list(gateway.pages("/v1/invoices", asked, at_most=MOST_INVOICES))
     except gateway.NotFound:
         return []  # its customer was deleted, and the plan with it
-    return [
-        line
-        for invoice in invoices
-        if invoice["status"] != "void"
-        for line in shapes.entries(invoice.get("lines"))
-    ]
+    return [line for invoice in invoices if invoice["status"] != "void" for line in _lines_of(invoice)]
+
+
+def _lines_of(invoice: Doc) -> Iterable[Doc]:
+    """An invoice carries the first handful itself: https://docs.stripe.com/api/invoice-line-item/list"""
+    if (invoice.get("lines") or {}).get("has_more"):
+        return gateway.pages(f"/v1/invoices/{invoice['id']}/lines")
+    return shapes.entries(invoice.get("lines"))
 
 
 def _is_of_last_period(line: Doc, item: SubscriptionItem) -> bool:
@@ -125,12 +132,30 @@ def _is_of_last_period(line: Doc, item: SubscriptionItem) -> bool:
 
 
 def _counted(subscription: Subscription, item: SubscriptionItem) -> list[MeterDelivery]:
-    """What Stripe's meter has of the last period, as far as it costs something, the newest first."""
+    """What Stripe's meter has of the last period, as far as it costs something, the newest first.
+
+    A meter counts for a customer, so a plan that ran beside this one bills the same units. What is used in a trial is
+    free (https://docs.stripe.com/billing/subscriptions/trials).
+    """
     price = catalog.current().find_price(item.lookup_key)
+    beside = (
+        Subscription.objects.filter(
+            Q(ended_at=None) | Q(ended_at__gt=OuterRef("occurred_at")),
+            account=subscription.account,
+            started_at__lte=OuterRef("occurred_at"),
+            items__is_metered=True,
+        )
+        .exclude(pk=subscription.pk)
+        .exclude(status="incomplete_expired")
+    )
+    begun = item.current_period_start
+    if subscription.trial_end is not None:
+        begun = max(begun, subscription.trial_end)
     sent = MeterDelivery.objects.filter(
+        ~Exists(beside),
         account=subscription.account,
         state=MeterDelivery.State.SENT,
-        occurred_at__gte=item.current_period_start,
+        occurred_at__gte=begun,
         occurred_at__lte=subscription.ended_at,
     )
     sent = sent.order_by("-sent_at", "-pk")
