@@ -298,10 +298,13 @@ def test_nobody_waits_behind_an_account_that_is_busy_for_long(
     held, let_go = Event(), Event()
 
     def hold() -> None:
-        with transaction.atomic():
-            generate(key="long", account=busy)
-            held.set()
-            let_go.wait(20)
+        try:
+            with transaction.atomic():
+                generate(key="long", account=busy)
+                held.set()
+                let_go.wait(20)
+        finally:
+            connection.close()
 
     def count(number: int) -> Any:
         # Every fourth is of the busy account, and travels with the others.
