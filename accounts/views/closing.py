@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.decorators import account_required, only_owners
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
-from billing import clock, rights
+from billing import clock, money, rights
 from billing.leaving import closing, erasing, refund_window
 from billing.stripe import gateway
 from usage import portability
@@ -61,6 +61,13 @@ def close(request: AccountRequest) -> HttpResponse:
     except closing.StillOwing:
         return _page(
             request, problem="The plan is over, and an invoice is open. Pay it, then close the account."
+        )
+    except closing.StillDrafted as coming:
+        sum_due = money.text(coming.invoice["amount_due"], coming.invoice["currency"])
+        return _page(
+            request,
+            problem=f"An invoice over {sum_due} is being written and will be charged within the hour, so nothing "
+            "was erased. Close the account once it is paid.",
         )
     except closing.Busy:
         return _page(

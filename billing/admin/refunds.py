@@ -20,7 +20,7 @@ from billing.stripe import gateway
 
 
 class RefundForm(forms.Form):
-    amount = forms.DecimalField(label="Give back", min_value=Decimal("0.001"))
+    amount = forms.DecimalField(label="Give back")
     reason = forms.CharField(max_length=300, help_text="Why, for whoever asks in a year.")
     nonce = forms.UUIDField(widget=forms.HiddenInput)
 
@@ -32,7 +32,9 @@ class RefundForm(forms.Form):
         field = self.fields["amount"]
         assert isinstance(field, forms.DecimalField)
         field.help_text = f"{payment.currency.upper()}, at most {most}."
-        field.widget.attrs |= {"step": str(Decimal(1).scaleb(-places)), "max": str(most)}
+        # A browser counts the steps from the least: one unit for both, or it takes no ordinary sum.
+        unit = str(Decimal(1).scaleb(-places))
+        field.widget.attrs |= {"min": unit, "step": unit, "max": str(most)}
 
     def clean_amount(self) -> int:
         """In minor units."""

@@ -18,11 +18,13 @@ from billing.leaving.withdrawals import ALPHABET
 from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
+from billing.stripe import gateway
 
 __all__ = [
     "Busy",
     "NotOwner",
     "StillDisputed",
+    "StillDrafted",
     "StillNeeded",
     "StillOwing",
     "close",
@@ -43,6 +45,14 @@ class StillOwing(Exception):
         self.payment = payment
 
 
+class StillDrafted(Exception):
+    """An invoice is a draft that Stripe will charge by itself, within the hour. `invoice`: as Stripe has it."""
+
+    def __init__(self, invoice: dict[str, Any]) -> None:
+        super().__init__(invoice["id"])
+        self.invoice = invoice
+
+
 def owed(account: Account) -> Payment | None:
     """The oldest open invoice with something to pay."""
     open_ones = Payment.objects.filter(account=account, status="open", amount_due__gt=0)
@@ -56,7 +66,8 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     on where this one stopped. What was used and not billed yet is on a last invoice. The customer's record at
     Stripe stays with its invoices, as tax law asks. `now` is the account's time.
 
-    Raises NotOwner, StillNeeded, StillDisputed (before anything was done), StillOwing, Busy and the gateway's errors.
+    Raises NotOwner, StillNeeded, StillDisputed (before anything was done), StillOwing, StillDrafted, Busy and the
+    gateway's errors.
     """
     closing.check(account=account, by=by)
     if Customer.objects.filter(account=account, dispute_state="open").exists():
@@ -66,6 +77,9 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     invoice = owed(account)
     if invoice is not None:
         raise StillOwing(invoice)
+    draft = _draft(account)
+    if draft is not None:
+        raise StillDrafted(draft)
     reference = "".join(secrets.choice(ALPHABET) for _ in range(10))
     # Under the lease, so that nobody begins a plan in another window between the look and the end.
     with subscriptions.acting(account=account, purpose="closing", follow=False) as held, held.committing():
@@ -112,3 +126,12 @@ def _end_at_stripe(account: Account) -> dict[str, Any] | None:
     # A page that is still open could be paid after the account is gone.
     checkout.close_tills(account=account)
     return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None
+
+
+def _draft(account: Account) -> dict[str, Any] | None:
+    """An invoice that goes its own way from here: of a plan that was ended at Stripe, or written by staff."""
+    customer = Customer.objects.filter(account=account).first()
+    if customer is None or not customer.stripe_customer_id:
+        return None
+    drafts = gateway.pages("/v1/invoices", {"customer": customer.stripe_customer_id, "status": "draft"})
+    return next((one for one in drafts if one["auto_advance"] and one["amount_due"] > 0), None)

@@ -13,7 +13,8 @@ from django.test import Client
 from accounts import api_keys, members
 from accounts.models import Invitation, Member, User
 from billing import clock, effects, entitlements
-from billing.models import Payment, Subscription
+from billing.lifecycle import subscriptions
+from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
 from simulator.hosted.outcome import NotOpen
 from tests import factories
@@ -112,6 +113,31 @@ def test_an_open_invoice_is_paid_before_the_account_is_closed(kaboot, alice_at_w
     account.refresh_from_db()
     assert account.closed_at is None
     assert not Subscription.objects.live().filter(account=account).exists()
+
+
+def test_an_invoice_that_is_still_being_written_is_charged_before_the_account_is_closed(
+    kaboot, alice_at_work, account, alice
+):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    customer = Customer.objects.get(account=account).stripe_customer_id
+    subscriptions.cancel_now(account=account)
+    # As staff bill units that no invoice had: a draft that Stripe finishes and charges by itself.
+    draft = gateway.post(
+        "/v1/invoices", {"customer": customer, "auto_advance": True}, idempotency_key="staff-invoice"
+    )
+    gateway.post(
+        "/v1/invoiceitems",
+        {"customer": customer, "invoice": draft["id"], "amount": 3000, "currency": "usd"},
+        idempotency_key="staff-item",
+    )
+
+    page = close(alice_at_work).content.decode()
+
+    assert "An invoice over $30.00 is being written and will be charged" in page
+    account.refresh_from_db()
+    assert account.closed_at is None
+    gateway.post(f"/v1/invoices/{draft['id']}/pay", {"paid_out_of_band": True}, idempotency_key="bank")
+    assert "The account is closed" in close(alice_at_work).content.decode()
 
 
 def test_a_dispute_is_decided_before_the_account_is_closed(kaboot, settle, alice_at_work, account, alice):

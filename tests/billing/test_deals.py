@@ -1,6 +1,7 @@
 """A contract: asked for by a form, offered by staff with a link, accepted once, paid by invoice, renewed."""
 
 import json
+import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -488,12 +489,39 @@ def test_a_contract_s_end_is_no_cancellation_and_no_button_takes_it_back(
     assert at_stripe(shop, account, "subscription")[0]["cancel_at"]
 
 
+def test_a_contract_of_two_years_says_which_invoices_are_still_to_come(shop, account, alice, at_work, client):
+    client.post(page_of(offer_to(account)), YES)
+    contract = Subscription.objects.live().get()
+
+    page = re.sub(r"<[^>]+>", "", said(at_work.get("/billing/")))
+
+    assert f"Runs until {contract.cancel_at:%-d %B %Y}" in page
+    assert f"An invoice is open, due on {contract.open_invoice_due_at:%-d %B %Y}" in page
+    assert f"The next invoice comes on {contract.current_period_end:%-d %B %Y}" in page
+    assert "Nothing more is charged" not in page
+
+
+def test_the_notice_of_a_contract_s_end_promises_no_end_of_invoices_too_early(
+    shop, account, alice, at_work, client
+):
+    client.post(page_of(offer_to(account, interval="month", periods=2)), YES)
+    contract = Subscription.objects.live().get()
+    let_pass(account, clock.now(account) + timedelta(days=3))
+
+    page = said(at_work.get("/billing/"))
+
+    assert "Your contract ends on" in page
+    assert f"the next invoice comes on {contract.current_period_end:%-d %B %Y}" in page
+    assert "othing more is charged" not in page
+
+
 def test_the_end_of_a_contract_is_spoken_of_two_months_ahead(shop, account, alice, at_work, client):
     client.post(page_of(offer_to(account, interval="month", periods=1)), YES)
 
     page = said(at_work.get("/billing/"))
     assert "Your contract ends on" in page
     assert "Talk about the next one" in page
+    assert "No further invoice comes" in page
 
 
 def test_the_staff_pages_show_offers_to_staff_alone(account, as_alice, as_dana):

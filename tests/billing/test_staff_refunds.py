@@ -3,6 +3,7 @@
 import re
 import uuid
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
@@ -59,6 +60,19 @@ def test_a_part_is_given_back_and_the_plan_goes_on(kaboot, account, alice, as_da
     assert Subscription.objects.live().exists()
     assert Effect.objects.get(kind="staff_refund").detail["reason"] == "a bad day"
     assert "$1.50 refunded" in text(acting_for(account, alice).get("/billing/"))
+
+
+def test_a_browser_takes_the_sum_that_the_page_fills_in(kaboot, account, alice, as_dana):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+
+    page = as_dana.get(reverse("admin:billing_payment_refund", args=[Payment.objects.get().pk]))
+
+    field = re.search(r"<input[^>]*name=\"amount\"[^>]*>", page.content.decode())[0]
+    says = dict(re.findall(r"(\w+)=\"([^\"]*)\"", field))
+    least, step, filled_in = (Decimal(says[name]) for name in ("min", "step", "value"))
+    # HTML counts the steps from the least sum: anything between two of them cannot be sent.
+    assert least > 0
+    assert (filled_in - least) % step == 0
 
 
 def test_all_of_the_first_payment_in_its_days_ends_the_plan(kaboot, account, alice, as_dana):

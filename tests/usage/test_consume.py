@@ -13,6 +13,7 @@ from tests import factories
 from tests.usage.conftest import NOON, assert_books_agree, subscribe
 from usage import metering
 from usage.models import MeterEvent, UsageCounter, UsageDay, UsageRecord
+from usage.standing import slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -341,6 +342,20 @@ def test_a_suspended_account_uses_nothing_and_is_told_why(account: Account, gene
         generate()
 
     assert refused.value.reason == "suspended"
+    assert "on hold" in str(refused.value)
+    assert refused.value.upgrade_url == ""
+
+
+def test_a_suspended_account_takes_no_slot_and_is_told_why(account: Account) -> None:
+    subscribe(account, "pro", anchor=NOON)
+    Customer.objects.filter(account=account).update(suspended_at=NOON, suspended_reason="abuse")
+    grants.rights_changed(account)
+
+    with pytest.raises(metering.FeatureNotIncluded) as refused:
+        slots.take(account=account, feature="projects", key="run:1", now=NOON)
+
+    assert "on hold" in str(refused.value)
+    assert refused.value.upgrade_url == ""
 
 
 def test_an_account_on_a_test_clock_is_counted_in_its_time(account: Account, generate: Any) -> None:

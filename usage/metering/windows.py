@@ -12,6 +12,7 @@ from accounts.models import Account
 from billing import catalog, credits
 from billing.catalog import Allowance
 from billing.entitlements import Entitlements
+from billing.gates import ON_HOLD
 from usage import periods
 from usage.metering.refusals import FeatureNotIncluded, UnknownFeature
 from usage.models import UsageCounter
@@ -58,13 +59,15 @@ def of(rights: Entitlements, feature: str, *, now: datetime) -> Window:
     )
     if included == 0 and not is_metered and not has_credits:
         raise FeatureNotIncluded(
-            f"{rights.plan.name} does not include {known.name}. Choose a plan that does.",
+            f"This account is on hold. {ON_HOLD}"
+            if rights.is_blocked
+            else f"{rights.plan.name} does not include {known.name}. Choose a plan that does.",
             feature=feature,
             reason=rights.reason if rights.is_blocked else "not_included",
             used=0,
             limit=0,
             comes_back_at=None,
-            upgrade_url=upgrade_url(),
+            upgrade_url="" if rights.is_blocked else upgrade_url(),
         )
     # What has no allowance that comes back is counted by the month, for the pages.
     per = allowance.per if allowance is not None else "month"

@@ -14,6 +14,7 @@ from accounts.models import Account, User
 from billing import catalog, clock, entitlements, money, seats
 from billing.catalog import Feature
 from billing.entitlements import Entitlements
+from billing.gates import ON_HOLD
 from billing.pricing import MEMBERS
 from usage.metering import windows
 from usage.metering.consuming import check_role
@@ -145,7 +146,9 @@ class Held:
             )
         if limit == 0:
             return self._refused(
-                f"{plan} does not include {name}. Choose a plan that does.",
+                f"This account is on hold. {ON_HOLD}"
+                if self._rights.is_blocked
+                else f"{plan} does not include {name}. Choose a plan that does.",
                 kind=FeatureNotIncluded,
                 reason=self._rights.reason if self._rights.is_blocked else "not_included",
             )
@@ -164,7 +167,7 @@ class Held:
             used=self.used,
             limit=limit,
             comes_back_at=None,
-            upgrade_url=windows.upgrade_url(),
+            upgrade_url="" if self._rights.is_blocked else windows.upgrade_url(),
             is_more_sold=self._is_more_sold(limit),
         )
 

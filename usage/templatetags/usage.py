@@ -57,7 +57,8 @@ class Bar:
 @register.inclusion_tag("usage/_bars.html", takes_context=True)
 def usage_bars(context: Context) -> dict[str, Any]:
     """{% usage_bars %}: used, limit, percent and when it comes back, for all that the account's plan counts."""
-    return {"bars": _bars(rights.of(context["request"]))}
+    may = rights.of(context["request"])
+    return {"bars": _bars(may), "is_blocked": may.is_blocked}
 
 
 @register.simple_tag(takes_context=True)
