@@ -47,6 +47,7 @@ def _more_accounts(number: int) -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
         cursor.execute(
             "CREATE TABLE bench_new AS SELECT gen_random_uuid() AS pk FROM generate_series(1, %s)", [number]
         )
@@ -77,3 +78,4 @@ def _more_accounts(number: int) -> None:
             )
         cursor.execute("DROP TABLE bench_new")
         cursor.execute("VACUUM ANALYZE usage_usagecounter, billing_customer, accounts_account")
+        cursor.execute("RESET statement_timeout")
