@@ -175,6 +175,23 @@ def test_a_hot_account_is_answered_only_after_the_barrier(
         assert cursor.fetchone() == (True,)
 
 
+def test_an_act_sent_again_in_the_callers_transaction_is_on_disk_when_that_commits(
+    account: Account, generate: Any, settings: Any
+) -> None:
+    settings.METERING_EARLY_LOCK_RELEASE = "auto"
+    generate(key="job")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_insert_lsn()")
+        (before,) = cursor.fetchone()
+
+    with transaction.atomic():
+        assert generate(key="job").replayed
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", [before])
+        assert cursor.fetchone() == (True,)
+
+
 def test_a_connection_that_forgot_what_was_prepared_is_no_reason_to_refuse(
     account: Account, generate: Any
 ) -> None:

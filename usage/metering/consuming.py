@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, connections, transaction
 
 from accounts.models import Account, ApiKey, Member, User
@@ -148,7 +149,11 @@ def _attempt(ask: Ask) -> Attempt:
     if database.in_atomic_block:
         # A violated constraint must not end the caller's transaction.
         with transaction.atomic():
-            return postgres.attempt(ask)
+            attempt = postgres.attempt(ask)
+        # Counted elsewhere a moment ago, it is on disk when the caller commits, also if that writes nothing else.
+        if attempt.needs_barrier and settings.METERING_EARLY_LOCK_RELEASE != "off":
+            postgres.barrier()
+        return attempt
     return together.attempt(ask)
 
 
