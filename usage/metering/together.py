@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
+from collections.abc import Sequence
 
 from django.db import DatabaseError, OperationalError
 from psycopg.errors import InvalidSqlStatementName, LockNotAvailable
@@ -35,13 +37,14 @@ MOST = 32
 class _Turn:
     """An act that waits to be taken along. Its gate opens when it was answered, or when it is its turn to lead."""
 
-    __slots__ = ("answer", "ask", "gate", "leads")
+    __slots__ = ("answer", "ask", "gate", "has_waited", "leads")
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
         self.answer: Attempt | BaseException | None = None
         # The journey that is under way, or about to begin, is led by this one's thread.
         self.leads = False
+        self.has_waited = False
         self.gate = threading.Lock()
         self.gate.acquire()
 
@@ -84,6 +87,7 @@ def _may_lead(turn: _Turn) -> bool:
     global _is_under_way
     with _door:
         if _is_under_way:
+            turn.has_waited = True
             _waiting.append(turn)
             return False
         _is_under_way = turn.leads = True
@@ -123,13 +127,38 @@ def _lead(own: _Turn) -> None:
             turn.gate.release()
 
 
-def _journey(turns: list[_Turn]) -> list[Attempt | DatabaseError]:
-    if len(turns) > 1:
+def _journey(turns: list[_Turn]) -> Sequence[Attempt | DatabaseError | None]:
+    if len(turns) == 1:
+        return [_by_itself(turns[0])]
+    first: dict[tuple[uuid.UUID, str], int] = {}
+    for place, turn in enumerate(turns):
+        first.setdefault((turn.ask.account_id, turn.ask.feature), place)
+    if len(first) == 1:
         return postgres.attempt_each([turn.ask for turn in turns], patience=PATIENCE)
+    return _side_by_side(turns, sorted(first.values()))
+
+
+def _by_itself(turn: _Turn) -> Attempt | DatabaseError:
+    # Others are about: its lock is not kept from them until the disk has answered.
     try:
-        return [postgres.attempt(turns[0].ask, patience=PATIENCE)]
+        return postgres.attempt(turn.ask, release="on" if turn.has_waited else None, patience=PATIENCE)
     except DatabaseError as error:
-        return [error]
+        return error
+
+
+def _side_by_side(turns: list[_Turn], places: list[int]) -> list[Attempt | DatabaseError | None]:
+    """Those at `places` count different things and go in one statement; those who count the same come after them."""
+    answers: list[Attempt | DatabaseError | None] = [None] * len(turns)
+    try:
+        found = postgres.attempt_together([turns[place].ask for place in places], patience=PATIENCE)
+    except DatabaseError:
+        # One's fault is not another's: each asks for itself, and hears its own.
+        return answers
+    rest = sorted(set(range(len(turns))) - set(places))
+    said = postgres.attempt_each([turns[place].ask for place in rest], patience=PATIENCE) if rest else []
+    for place, answer in zip([*places, *rest], [*found, *said], strict=True):
+        answers[place] = answer
+    return answers
 
 
 def _hand_on(own: _Turn) -> None:
