@@ -119,9 +119,9 @@ def _process(
     else:
         settings.METERING_EARLY_LOCK_RELEASE = "auto" if mode == "without the roll-up" else mode
     if mode == "without the roll-up":
-        postgres._CONSUME = prepared.Statement(
-            "bench", postgres._CONSUME.text.replace("usage_consume", "bench_consume")
-        )
+        for name in ("_CONSUME", "_CONSUME_TOGETHER"):
+            text = getattr(postgres, name).text.replace("usage_consume", "bench_consume")
+            setattr(postgres, name, prepared.Statement(f"bench{name}", text))
     accounts = list(Account.objects.order_by("created_at", "id")[: 1 if place == "hot" else ACCOUNTS])
     ready = threading.Barrier(len(clients), action=lambda: start.wait(120) and None)
     with ThreadPoolExecutor(len(clients)) as pool:

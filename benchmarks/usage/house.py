@@ -132,6 +132,12 @@ def prepare() -> None:
         )
         # The same without the roll-up, to know what that costs.
         cursor.execute(before + rest.partition("IF NOT FOUND THEN")[2].partition("END IF;")[2])
+        cursor.execute("SELECT pg_get_functiondef('usage_consume_together'::regproc)")
+        (function,) = cursor.fetchone()
+        before, _, rest = function.replace("usage_consume_", "bench_consume_", 1).partition(
+            "), totalled AS ("
+        )
+        cursor.execute(f"{before}), owed AS ({rest.partition('), owed AS (')[2]}")
         cursor.execute("VACUUM ANALYZE")
     connections.close_all()
 

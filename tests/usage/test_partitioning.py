@@ -7,10 +7,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.models import Account
-from tests.usage.conftest import NOON, assert_books_agree, subscribe
+from accounts.models import Account, User
+from tests.usage.conftest import NOON, assert_books_agree, opened, subscribe
+from tests.usage.test_together import asked
 from usage import metering
-from usage.metering import partitioning, verifying
+from usage.metering import partitioning, postgres, verifying
 from usage.models import UsageRecord
 
 # Everything happens in one transaction that is undone, the division of the table too.
@@ -67,6 +68,23 @@ def test_a_batch_and_a_slow_act_count_in_parts_too(account: Account, generate: A
     assert [answer.used for answer in first] == [3, 5, 7]  # type: ignore[union-attr]
     assert all(answer.replayed for answer in again)  # type: ignore[union-attr]
     assert_books_agree(account)
+
+
+def test_acts_side_by_side_count_in_parts_too(account: Account, alice: User, generate: Any) -> None:
+    other = opened(alice)
+    for one in (account, other):
+        subscribe(one, "pro", anchor=NOON)
+        generate(1, key="first", account=one)
+    partitioning.divide(now=NOON)
+    asks = [asked(account, idempotency_key="first"), asked(other)]
+
+    first = postgres.attempt_together(asks, patience="50ms")
+    again = postgres.attempt_together(asks, patience="50ms")
+
+    assert [answer and answer.used for answer in first] == [None, 2]
+    assert again == [None, None]
+    assert_books_agree(account)
+    assert_books_agree(other)
 
 
 def test_it_is_divided_once_and_only_when_that_was_said() -> None:

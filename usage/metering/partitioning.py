@@ -1,8 +1,8 @@
 """The ledger in monthly parts, for databases where it has grown too large for one table. PostgreSQL only.
 
 A unique key cannot reach across parts, so the keys of acts get a table of their own: a trigger enters each new act
-there, and the second of two acts with one key is refused as before. Nothing else learns of it; `usage_consume` looks at
-the keys before it writes. https://www.postgresql.org/docs/current/ddl-partitioning.html
+there, and the second of two acts with one key is refused as before. Nothing else learns of it; the functions that
+count look at the keys before they write. https://www.postgresql.org/docs/current/ddl-partitioning.html
 """
 
 from __future__ import annotations
@@ -46,16 +46,28 @@ $$;
 CREATE TRIGGER usage_keep_key BEFORE INSERT ON usage_usagerecord FOR EACH ROW EXECUTE FUNCTION usage_keep_key();
 """
 
-# What the function says about keys while the ledger is one table, and what it says when it has parts.
-_KEYS = (
-    ("        ON CONFLICT (account_id, idempotency_key) DO NOTHING\n", ""),
-    (
-        "    IF v_outcome = 'granted' THEN",
-        "    IF v_outcome = 'granted' AND NOT EXISTS (\n"
-        "        SELECT FROM usage_ledgerkey k WHERE k.account_id = p_account AND k.idempotency_key = p_key\n"
-        "    ) THEN",
+# What the functions say about keys while the ledger is one table, and what they say when it has parts.
+_KEYS = {
+    "usage_consume": (
+        ("        ON CONFLICT (account_id, idempotency_key) DO NOTHING\n", ""),
+        (
+            "    IF v_outcome = 'granted' THEN",
+            "    IF v_outcome = 'granted' AND NOT EXISTS (\n"
+            "        SELECT FROM usage_ledgerkey k WHERE k.account_id = p_account AND k.idempotency_key = p_key\n"
+            "    ) THEN",
+        ),
     ),
-)
+    "usage_consume_together": (
+        ("        ON CONFLICT (account_id, idempotency_key) DO NOTHING\n", ""),
+        (
+            "        WHERE act.is_its_turn",
+            "        WHERE NOT EXISTS (\n"
+            "            SELECT FROM usage_ledgerkey l\n"
+            "            WHERE l.account_id = act.account_id AND l.idempotency_key = act.key\n"
+            "        ) AND act.is_its_turn",
+        ),
+    ),
+}
 
 
 def is_in_parts() -> bool:
@@ -78,15 +90,16 @@ def divide(*, now: datetime) -> None:
         cursor.execute("LOCK TABLE usage_usagerecord IN ACCESS EXCLUSIVE MODE")
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(_SPLIT.replace("{first}", f"'{_month(now, 1):%Y-%m-%d} 00:00+00'"))
-        cursor.execute("SELECT pg_get_functiondef('usage_consume'::regproc)")
-        (function,) = cursor.fetchone()
-        for one_table, parts in _KEYS:
-            if one_table not in function:
-                raise ValueError(
-                    "usage_consume is not as this version wrote it: divide with the version that did."
-                )
-            function = function.replace(one_table, parts)
-        cursor.execute(function)
+        for name, changes in _KEYS.items():
+            cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [name])
+            (function,) = cursor.fetchone()
+            for one_table, parts in changes:
+                if one_table not in function:
+                    raise ValueError(
+                        f"{name} is not as this version wrote it: divide with the version that did."
+                    )
+                function = function.replace(one_table, parts)
+            cursor.execute(function)
 
 
 def add_months(*, now: datetime, ahead: int) -> list[str]:

@@ -1,9 +1,11 @@
-"""Acts of one process that meet travel together: one of them takes all who wait along, each its own transaction.
+"""Acts of one process that meet travel together: one of them takes all who wait along, in as few statements as it can.
 
 A database counts an act in less time than it takes to be asked for one. So while one thread's acts are on their way,
-whoever comes meanwhile waits for the next journey instead of asking by itself; the first of them leads it. Its acts
-are sent without waiting for one another, each commits for itself, their locks are released early, and one flush is
-waited for before any of them is answered. An act that is alone travels alone, as if there were no others.
+whoever comes meanwhile waits for the next journey instead of asking by itself; the first of them leads it. Acts that
+count different things go in one statement; those that count the same as one of them follow without waiting for its
+answer, each its own transaction. Locks are released early, and one flush is waited for before anybody is answered.
+Where several travelled last time, the leader gives as many a moment to come. An act that is alone travels alone, as
+if there were no others.
 
 Nobody waits behind somebody else's lock: who does not get to count within PATIENCE asks again, for itself alone. Nor
 behind a line that is dead: who is not taken along within WAIT_SECONDS asks for itself too, which is counted once all
@@ -32,6 +34,8 @@ _ALONE = (LockNotAvailable, InvalidSqlStatementName)
 WAIT_SECONDS = 5.0
 # Few enough for the answers to fit into the buffers of a connection.
 MOST = 32
+# Less than a journey takes: who was answered a moment ago and has something to count again comes within it.
+GATHER_SECONDS = 0.0005
 
 
 class _Turn:
@@ -52,6 +56,9 @@ class _Turn:
 _door = threading.Lock()
 _waiting: list[_Turn] = []
 _is_under_way = False
+# As many as travelled last time; and the gate of the leader who waits for so many.
+_expected = 1
+_gathering: threading.Lock | None = None
 
 
 def attempt(ask: Ask) -> Attempt:
@@ -84,14 +91,17 @@ def _alone(ask: Ask) -> Attempt:
 
 
 def _may_lead(turn: _Turn) -> bool:
-    global _is_under_way
+    global _gathering, _is_under_way
     with _door:
-        if _is_under_way:
-            turn.has_waited = True
-            _waiting.append(turn)
-            return False
-        _is_under_way = turn.leads = True
-        return True
+        if not _is_under_way:
+            _is_under_way = turn.leads = True
+            return True
+        turn.has_waited = True
+        _waiting.append(turn)
+        if _gathering is not None and len(_waiting) + 1 >= _expected:
+            _gathering.release()
+            _gathering = None
+        return False
 
 
 def _leave(turn: _Turn) -> None:
@@ -104,9 +114,7 @@ def _leave(turn: _Turn) -> None:
 
 
 def _lead(own: _Turn) -> None:
-    with _door:
-        others = _waiting[: MOST - 1]
-        del _waiting[: MOST - 1]
+    others = _gathered(own)
     turns = [own, *others]
     try:
         try:
@@ -125,6 +133,22 @@ def _lead(own: _Turn) -> None:
     finally:
         for turn in others:
             turn.gate.release()
+
+
+def _gathered(own: _Turn) -> list[_Turn]:
+    """Who travels along: whoever waits now, or after a moment when there are fewer than last time."""
+    global _expected, _gathering
+    with _door:
+        if len(_waiting) + 1 < _expected:
+            _gathering = own.gate
+    if _gathering is own.gate:
+        own.gate.acquire(timeout=GATHER_SECONDS)
+    with _door:
+        _gathering = None
+        others = _waiting[: MOST - 1]
+        del _waiting[: MOST - 1]
+        _expected = len(others) + 1
+    return others
 
 
 def _journey(turns: list[_Turn]) -> Sequence[Attempt | DatabaseError | None]:
@@ -162,10 +186,11 @@ def _side_by_side(turns: list[_Turn], places: list[int]) -> list[Attempt | Datab
 
 
 def _hand_on(own: _Turn) -> None:
-    global _is_under_way
+    global _gathering, _is_under_way
     with _door:
         if not own.leads:
             return
+        _gathering = None
         if _waiting:
             following = _waiting.pop(0)
             following.leads = True
@@ -186,8 +211,8 @@ def _unknown(error: BaseException) -> DatabaseError:
 
 def _start_anew() -> None:
     """After a fork nobody is under way: the threads that were stayed with the parent."""
-    global _door, _is_under_way
-    _door, _is_under_way = threading.Lock(), False
+    global _door, _expected, _gathering, _is_under_way
+    _door, _expected, _gathering, _is_under_way = threading.Lock(), 1, None, False
     _waiting.clear()
 
 
