@@ -141,10 +141,8 @@ def _counted(receipt: Receipt) -> dict[str, Any]:
         "remaining": receipt.remaining,
         "resets_at": receipt.resets_at,
         "replayed": receipt.replayed,
-        "sources": [
-            {"kind": source.kind, "units": source.units, "amount": source.amount}
-            for source in receipt.sources
-        ],
+        # Field by field, in their order.
+        "sources": receipt.sources,
         "cost": receipt.cost,
     }
 

@@ -7,7 +7,7 @@ one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +20,8 @@ from accounts.models import Account, ApiKey, User
 from billing import catalog
 from billing.catalog import Catalog
 from usage.metering import consuming, counters, postgres, receipts
-from usage.metering.attempts import Attempt
 from usage.metering.postgres import Counted
-from usage.metering.receipts import Receipt
+from usage.metering.receipts import Receipt, Source
 from usage.metering.refusals import (
     CheckFailed,
     FeatureNotIncluded,
@@ -165,33 +164,38 @@ def _at_once(
 
 
 def _receipts(lines: Sequence[Line], counted: dict[str, Counted], currency: str) -> list[Receipt | Fault]:
-    running: dict[str, int] = dict.fromkeys(counted, 0)
-    ids = {feature: iter(found.record_ids) for feature, found in counted.items()}
-    made: list[Receipt | Fault] = []
-    for line in lines:
-        found, before = counted[line.feature], running[line.feature]
-        running[line.feature] = after = before + line.units
+    made: dict[str, Iterator[Receipt]] = {}
+    for feature, found in counted.items():
+        units = [line.units for line in lines if line.feature == feature]
+        made[feature] = _receipts_of(feature, units, found, currency)
+    return [next(made[line.feature]) for line in lines]
+
+
+def _receipts_of(feature: str, units: list[int], found: Counted, currency: str) -> Iterator[Receipt]:
+    """One after the other, as `receipts.made` makes one; they share what they have in common."""
+    assert found.period_end is not None
+    before, room = 0, None if found.limit is None else found.limit - found.used_before - found.reserved
+    parts: dict[tuple[int, int], tuple[Source, ...]] = {}
+    for record_id, of_line in zip(found.record_ids, units, strict=True):
+        after = before + of_line
         billed = after - max(before, found.free) if after > found.free else 0
-        made.append(
-            receipts.made(
-                Attempt(
-                    "granted",
-                    found.seen_at,
-                    record_id=next(ids[line.feature]),
-                    used=found.used_before + after,
-                    reserved=found.reserved,
-                    limit=found.limit,
-                    period_start=found.period_start,
-                    period_end=found.period_end,
-                    billed=billed,
-                    cost=billed * (found.unit_amount or 0),
-                ),
-                feature=line.feature,
-                units=line.units,
-                currency=currency,
-            )
+        cost = billed * (found.unit_amount or 0)
+        if (sources := parts.get((of_line, billed))) is None:
+            sources = parts[of_line, billed] = receipts.sources(units=of_line, billed=billed, cost=cost)
+        yield Receipt(
+            record_id,
+            feature,
+            of_line,
+            used=found.used_before + after,
+            limit=found.limit,
+            remaining=None if room is None else max(room - after, 0),
+            resets_at=found.period_end,
+            replayed=False,
+            sources=sources,
+            cost=cost,
+            currency=currency,
         )
-    return made
+        before = after
 
 
 @transaction.atomic

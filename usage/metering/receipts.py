@@ -70,14 +70,29 @@ def made(attempt: Attempt, *, feature: str, units: int, currency: str) -> Receip
 
 
 def _sources(attempt: Attempt, units: int) -> tuple[Source, ...]:
-    if not attempt.credited and not attempt.billed:
+    forgiven = 0
+    if attempt.credited:
+        assert attempt.record_id is not None
+        forgiven = forgiving.units_of(attempt.record_id)
+    return sources(
+        units=units,
+        credited=attempt.credited - forgiven,
+        forgiven=forgiven,
+        billed=attempt.billed,
+        cost=attempt.cost,
+    )
+
+
+def sources(
+    *, units: int, credited: int = 0, forgiven: int = 0, billed: int = 0, cost: int = 0
+) -> tuple[Source, ...]:
+    """The parts of `units` that are not nothing; the rest of them is the allowance's."""
+    if not credited and not forgiven and not billed:
         return (Source("allowance", units),)
-    assert attempt.record_id is not None
-    forgiven = forgiving.units_of(attempt.record_id) if attempt.credited else 0
     parts = (
-        Source("allowance", units - attempt.credited - attempt.billed),
+        Source("allowance", units - credited - forgiven - billed),
         Source("forgiven", forgiven),
-        Source("credits", attempt.credited - forgiven),
-        Source("paid", attempt.billed, attempt.cost),
+        Source("credits", credited),
+        Source("paid", billed, cost),
     )
     return tuple(part for part in parts if part.units)
