@@ -33,6 +33,12 @@ WEBHOOK_SECRET = "whsec_" + "t" * 32
 # dj-stripe reads the address once, when imported: it is chosen here and served by tests/stack/stripe.py.
 _simulator = f"http://127.0.0.1:{free_port()}"
 
+# Who is behind a proxy does not reach this machine's own servers through it; and to be told so is quicker than to
+# look for a proxy before each call.
+os.environ["no_proxy"] = ",".join(
+    filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])
+)
+
 # The environment wins over .env, so a developer's own keys never reach a test.
 os.environ.update(
     {
