@@ -14,4 +14,4 @@ def pytest_collection_finish() -> None:
     """What is loaded by now is there to the end: to look through it for garbage takes a fifteenth of the suite."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 20, 50)

@@ -27,6 +27,14 @@ QUESTIONS = {
         SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
     "migrations": "SELECT app, name FROM django_migrations",
 }
+# As `manage.py migrate` does it. Each of some 500 steps makes dozens of model classes anew, and Python by itself would
+# look through all of memory for what is left of them a hundred times: a third of the time.
+STOCK_MIGRATE = """
+import gc
+from django.core.management import execute_from_command_line
+gc.set_threshold(100_000, 50, 1000)
+execute_from_command_line(["manage.py", "migrate", "--verbosity", "0", "--skip-checks"])
+"""
 # dj-stripe's history made the ids of three many-to-many tables integers; its models say bigint. Both hold.
 BIGGER_IDS = {
     "djstripe_djstripeinvoicedefaulttaxrate",
@@ -46,7 +54,7 @@ def migrated_the_slow_way(transactional_db: None) -> Iterator[str]:
     password = f":{here['PASSWORD']}" if here["PASSWORD"] else ""
     url = f"postgres://{here['USER']}{password}@{here['HOST']}:{here['PORT']}/{name}"
     subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"],
+        [sys.executable, "-c", STOCK_MIGRATE],
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "DATABASE_URL": url},
         check=True,
         timeout=300,

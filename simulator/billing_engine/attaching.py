@@ -5,7 +5,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import collection, invoicing, payments
+from simulator.billing_engine import collection, intents, invoicing, payments
 from simulator.errors import invalid
 from simulator.shapes import Obj, new
 
@@ -65,5 +65,5 @@ def _count(sim: "Simulator", payment: Obj) -> None:
         return
     invoice["amount_overpaid"] = paid - invoice["amount_due"]
     if own is not None and own["status"] not in ("succeeded", "canceled"):
-        payments.cancel(sim, own, None)
+        intents.cancel(sim, own, None)
     collection.settle(sim, invoice)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import finalizing, invoicing, lines, usage
+from simulator.billing_engine import finalizing, invoicing, lines, prorating, usage
 from simulator.shapes import Obj
 
 if TYPE_CHECKING:
@@ -20,12 +20,10 @@ def end(
     credits: list[Obj] | None = None,
 ) -> Obj:
     """Cancels now; usage not yet billed goes on a last invoice, together with `credits` for time not used."""
-    from simulator.billing_engine import changing
-
     now = sim.clock.now(subscription)
     last = unbilled(sim, subscription, now) if invoice_now and subscription["status"] != "incomplete" else []
     for credit in credits or []:
-        changing.keep_proration(sim, subscription, credit)
+        prorating.keep(sim, subscription, credit)
     before = subscription["status"]
     if before == "incomplete":
         _void_first(sim, subscription)

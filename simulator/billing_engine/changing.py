@@ -7,15 +7,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simulator import events
-from simulator.billing_engine import asking, items, lines, money, periods, usage
+from simulator.billing_engine import asking, items, lines, periods, prorating, usage
 from simulator.errors import invalid, no_such
-from simulator.shapes import Obj, new
+from simulator.shapes import Obj
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
-
-PENDING_SECONDS = 23 * 3600
 
 
 @dataclass
@@ -78,13 +75,13 @@ def plan(
         _match_period(item, before)
     if prorates:
         for name, item in changed.items():
-            change.prorations += _credit(sim, subscription, before[name], at) + _debit(
+            change.prorations += prorating.credit(sim, subscription, before[name], at) + prorating.debit(
                 sim, subscription, item, at
             )
         for item in removed:
-            change.prorations += _credit(sim, subscription, item, at)
+            change.prorations += prorating.credit(sim, subscription, item, at)
         for item in added:
-            change.prorations += _debit(sim, subscription, item, at)
+            change.prorations += prorating.debit(sim, subscription, item, at)
     return change
 
 
@@ -97,71 +94,6 @@ def apply(sim: "Simulator", subscription: Obj, change: Change) -> None:
         subscription["status"] = "active"
     if subscription["cancel_at_period_end"]:
         subscription["cancel_at"] = max(item["current_period_end"] for item in change.items)
-
-
-def keep_proration(sim: "Simulator", subscription: Obj, draft: Obj) -> Obj:
-    """Makes a proration a real pending invoice item."""
-    sim.save(draft)
-    events.emit(sim, "invoiceitem.created", draft)
-    return draft
-
-
-def hold(sim: "Simulator", subscription: Obj, change: Change, invoice: Obj, told: Obj) -> None:
-    """`pending_if_incomplete`: the change, and what is `told` with it, waits until its invoice is paid, 23
-    hours at most and never beyond the running period.
-    """
-    now = sim.clock.now(subscription)
-    ends = min(item["current_period_end"] for item in subscription["items"]["data"])
-    with events.change(sim, subscription, "customer.subscription.updated"):
-        subscription["pending_update"] = {
-            "billing_cycle_anchor": change.anchor if change.restarts else None,
-            "discount": None,
-            "discounts": told.get("discounts"),
-            "expires_at": min(now + PENDING_SECONDS, ends) if ends > now else now + PENDING_SECONDS,
-            "metadata": told.get("metadata"),
-            "subscription_items": [deepcopy(item) for item in change.items],
-            "trial_end": None,
-            "trial_from_plan": None,
-        }
-        subscription["_"]["pending_invoice"] = invoice["id"]
-        subscription["_"]["pending_anchor"] = change.anchor
-        subscription["_"]["pending_ends_trial"] = change.ends_trial
-
-
-def apply_pending(sim: "Simulator", subscription: Obj) -> None:
-    """The invoice of a held change is paid: the change takes hold."""
-    with events.change(sim, subscription, "customer.subscription.updated"):
-        held = subscription["pending_update"]
-        subscription["pending_update"] = None
-        subscription["billing_cycle_anchor"] = subscription["_"].pop("pending_anchor")
-        subscription["_"].pop("pending_invoice")
-        subscription |= {key: held[key] for key in ("discounts", "metadata") if held[key] is not None}
-        items.settle(sim, subscription, held["subscription_items"])
-        if subscription["_"].pop("pending_ends_trial", False):
-            subscription["trial_end"] = sim.clock.now(subscription)
-            subscription["status"] = "active"
-    events.emit(sim, "customer.subscription.pending_update_applied", subscription)
-
-
-def drop_pending(sim: "Simulator", subscription: Obj) -> None:
-    """A held change that was not paid in time is forgotten and its invoice voided."""
-    from simulator.billing_engine import finalizing
-
-    invoice = sim.store.get("invoice", subscription["_"].pop("pending_invoice", None))
-    with events.change(sim, subscription, "customer.subscription.updated"):
-        subscription["pending_update"] = None
-        subscription["_"].pop("pending_anchor", None)
-        subscription["_"].pop("pending_ends_trial", None)
-    if invoice is not None and invoice["status"] == "open":
-        finalizing.void(sim, invoice)
-    events.emit(sim, "customer.subscription.pending_update_expired", subscription)
-
-
-def unused(sim: "Simulator", subscription: Obj, at: int) -> list[Obj]:
-    """Credits for all time not used, as when canceling with `prorate`."""
-    return [
-        credit for item in subscription["items"]["data"] for credit in _credit(sim, subscription, item, at)
-    ]
 
 
 def _merge(
@@ -215,7 +147,7 @@ def _restart(
             )
             change.charges += [used] if used["amount"] else []
         elif prorates:
-            change.prorations += _credit(sim, subscription, item, at)
+            change.prorations += prorating.credit(sim, subscription, item, at)
     change.anchor = now
     for item in change.items:
         price = lines.price_of(sim, item)
@@ -224,73 +156,6 @@ def _restart(
         if not usage.is_metered(price):
             anchored = {**subscription, "billing_cycle_anchor": now}
             change.charges.append(lines.for_period(sim, anchored, item, now, item["current_period_end"]))
-
-
-def _credit(sim: "Simulator", subscription: Obj, item: Obj, at: int) -> list[Obj]:
-    price = lines.price_of(sim, item)
-    if usage.is_metered(price):
-        return []
-    amount = -_remaining(sim, subscription, item, price, at)
-    what = _counted(sim, price, item["quantity"])
-    return [
-        _proration(
-            sim, subscription, item, price, amount, at, f"Unused time on {what} after {periods.shown(at)}"
-        )
-    ]
-
-
-def _debit(sim: "Simulator", subscription: Obj, item: Obj, at: int) -> list[Obj]:
-    price = lines.price_of(sim, item)
-    if usage.is_metered(price):
-        return []
-    amount = _remaining(sim, subscription, item, price, at)
-    what = _counted(sim, price, item["quantity"])
-    text = f"Remaining time on {what} after {periods.shown(at)}"
-    return [_proration(sim, subscription, item, price, amount, at, text)]
-
-
-def _remaining(sim: "Simulator", subscription: Obj, item: Obj, price: Obj, at: int) -> int:
-    end = item["current_period_end"]
-    start = periods.start_of(subscription["billing_cycle_anchor"], price["recurring"], end)
-    left = max(0, end - max(at, item["current_period_start"]))
-    return money.share(money.cost(price, item["quantity"] or 0), left, end - start)
-
-
-def _proration(
-    sim: "Simulator", subscription: Obj, item: Obj, price: Obj, amount: int, at: int, description: str
-) -> Obj:
-    now = sim.clock.now(subscription)
-    quantity = item["quantity"] or 0
-    return new(
-        "invoiceitem",
-        amount=amount,
-        currency=price["currency"],
-        customer=subscription["customer"],
-        date=now,
-        description=description,
-        discountable=True,
-        discounts=[],
-        frozen_fields=[],
-        metadata=dict(subscription["metadata"]),
-        net_amount=amount,
-        parent={
-            "subscription_details": {"subscription": subscription["id"], "subscription_item": item["id"]},
-            "type": "subscription_details",
-        },
-        period={"start": at, "end": item["current_period_end"]},
-        pricing=lines.pricing(price),
-        proration=True,
-        proration_details={"credited_items": None, "discount_amounts": []},
-        quantity=quantity,
-        quantity_decimal=str(quantity),
-        tax_rates=list(item["tax_rates"]),
-        test_clock=subscription["test_clock"],
-    )
-
-
-def _counted(sim: "Simulator", price: Obj, quantity: int | None) -> str:
-    name = lines.name_of(sim, price)
-    return name if quantity in (None, 1) else f"{quantity} × {name}"
 
 
 def _interval(sim: "Simulator", item: Obj) -> tuple[str, int]:

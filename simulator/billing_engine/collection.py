@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events
-from simulator.billing_engine import canceling, changing, invoicing, payments, periods
+from simulator.billing_engine import canceling, intents, invoicing, payments, pending, periods
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import card as card_error
 from simulator.shapes import Obj
@@ -69,7 +69,7 @@ def settle(sim: "Simulator", invoice: Obj, *, through_intent: bool = False, outs
     if outside:
         payment = invoicing.payment_of(sim, invoice)
         if payment is not None:
-            payments.cancel(sim, payment, None)
+            intents.cancel(sim, payment, None)
     events.emit(sim, "invoice.paid", invoice)
     if not outside:
         events.emit(sim, "invoice.payment_succeeded", invoice)
@@ -160,7 +160,7 @@ def _after_payment(sim: "Simulator", invoice: Obj) -> None:
         subscription["pending_update"] is not None
         and subscription["_"].get("pending_invoice") == invoice["id"]
     ):
-        changing.apply_pending(sim, subscription)
+        pending.apply(sim, subscription)
     _keep_card(sim, invoice, subscription)
     if (subscription["status"] == "incomplete" and subscription["latest_invoice"] == invoice["id"]) or (
         subscription["status"] in ("past_due", "unpaid") and not _owes_for(sim, subscription)

@@ -5,7 +5,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import cards, events
-from simulator.billing_engine import charging, collection, payments
+from simulator.billing_engine import charging, collection, intents, payments
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import card as card_error
 from simulator.shapes import Obj
@@ -60,7 +60,7 @@ def _return(sim: "Simulator", payment: Obj, charge: Obj) -> Outcome:
     sim.save(charge)
     payment |= {
         "status": "requires_payment_method",
-        "last_payment_error": payments.described(sim, error, payment["payment_method"])
+        "last_payment_error": intents.described(sim, error, payment["payment_method"])
         | {"charge": charge["id"]},
         "payment_method": None,
     }

@@ -5,7 +5,7 @@ money; or it ends without any.
 from typing import TYPE_CHECKING
 
 from simulator import events, view
-from simulator.billing_engine import balance, discounts, invoicing, lines, money, payments
+from simulator.billing_engine import balance, discounts, intents, invoicing, lines, money, pending
 from simulator.shapes import Obj, new
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def void(sim: "Simulator", invoice: Obj, status: str = "void") -> Obj:
     if status == "void":
         payment = invoicing.payment_of(sim, invoice)
         if payment is not None and payment["status"] not in ("succeeded", "canceled"):
-            payments.cancel(sim, payment, "void_invoice")
+            intents.cancel(sim, payment, "void_invoice")
         for attempt in sim.store.find("invoice_payment", "invoice", invoice["id"]):
             if attempt["status"] == "open":
                 attempt["status"] = "canceled"
@@ -104,11 +104,9 @@ def _drop_what_waited_for_it(sim: "Simulator", invoice: Obj) -> None:
     """A pending update whose invoice is voided is given up
     (docs.stripe.com/billing/subscriptions/pending-updates-reference).
     """
-    from simulator.billing_engine import changing
-
     subscription = invoicing.subscription_of(sim, invoice)
     if subscription is not None and subscription["_"].get("pending_invoice") == invoice["id"]:
-        changing.drop_pending(sim, subscription)
+        pending.drop(sim, subscription)
 
 
 def _settle_balance(sim: "Simulator", invoice: Obj, customer: Obj) -> None:
@@ -132,7 +130,7 @@ def _expect_payment(sim: "Simulator", invoice: Obj) -> None:
     payment = sim.store.get("payment_intent", adopted)
     if payment is None:
         first = invoice["billing_reason"] == "subscription_create"
-        payment = payments.intent(
+        payment = intents.make(
             sim,
             amount=invoice["amount_due"],
             currency=invoice["currency"],

@@ -10,6 +10,7 @@ from simulator.billing_engine import (
     following,
     invoicing,
     items,
+    prorating,
     renewing,
     subscribing,
     taxing,
@@ -110,7 +111,7 @@ def _of_leaving(sim: "Simulator", customer: Obj, subscription: Obj, details: Par
     now = sim.clock.now(subscription)
     at = details.integer("proration_date") or now
     prorates = details.text("proration_behavior") != "none"
-    credits = changing.unused(sim, subscription, at) if prorates else []
+    credits = prorating.unused(sim, subscription, at) if prorates else []
     last = canceling.unbilled(sim, subscription, now)
     return _draft(sim, customer, subscription, _as_lines(sim, credits + added) + last)
 

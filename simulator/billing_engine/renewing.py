@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from simulator import agenda, events
 from simulator.billing_engine import (
     canceling,
-    changing,
     collection,
     finalizing,
     invoicing,
     lines,
+    pending,
     periods,
     trials,
     usage,
@@ -48,13 +48,13 @@ def when(sim: "Simulator", subscription: Obj) -> int | None:
 def act(sim: "Simulator", subscription: Obj) -> None:
     """Does the one thing that is due now; what is due next is asked again."""
     now = sim.clock.now(subscription)
-    pending, pause = subscription["pending_update"], subscription["pause_collection"]
+    held, pause = subscription["pending_update"], subscription["pause_collection"]
     if subscription["status"] == "incomplete":
         canceling.expire(sim, subscription)
     elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
         canceling.end(sim, subscription, reason="cancellation_requested")
-    elif pending is not None and pending["expires_at"] <= now:
-        changing.drop_pending(sim, subscription)
+    elif held is not None and held["expires_at"] <= now:
+        pending.drop(sim, subscription)
     elif pause and pause["resumes_at"] is not None and pause["resumes_at"] <= now:
         with events.change(sim, subscription, "customer.subscription.updated"):
             subscription["pause_collection"] = None

@@ -14,6 +14,8 @@ from simulator.billing_engine import (
     invoicing,
     items,
     payments,
+    pending,
+    prorating,
     taxing,
     trials,
 )
@@ -81,7 +83,7 @@ def update(sim: "Simulator", subscription: Obj, params: Params) -> Obj:
         _facts(sim, subscription, _without(params, _HELD) if is_held else params)
     if invoice is None:
         for waiting in change.prorations if change is not None else added:
-            changing.keep_proration(sim, subscription, waiting)
+            prorating.keep(sim, subscription, waiting)
     if invoice is not None and change is not None:
         _collect(sim, subscription, change, invoice, behavior, params)
     return subscription
@@ -175,7 +177,7 @@ def _invoice(
         if refusal is not None:
             raise refusal
     for proration in change.prorations:
-        changing.keep_proration(sim, subscription, proration)
+        prorating.keep(sim, subscription, proration)
     invoice = invoicing.draft(
         sim,
         customer=customer,
@@ -195,7 +197,7 @@ def _collect(
         told: Obj = {"metadata": params.metadata(subscription["metadata"])} if "metadata" in params else {}
         if "discounts" in params:
             told["discounts"] = _discounts(sim, subscription, params)
-        changing.hold(sim, subscription, change, invoice, told)
+        pending.hold(sim, subscription, change, invoice, told)
     finalizing.finalize(sim, invoice)
     is_due = invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically"
     if is_due and behavior == "default_incomplete":

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import cards, events
-from simulator.billing_engine import discounts, items, payments, periods, subscribing
+from simulator.billing_engine import discounts, intents, items, payments, periods, subscribing
 from simulator.billing_engine.terms import Terms
 from simulator.errors import invalid
 from simulator.hosted.outcome import Outcome
@@ -131,7 +131,7 @@ def _intent(sim: "Simulator", session: Obj, customer: Obj, description: str | No
     kept = sim.store.get("payment_intent", session["_"].get("intent"))
     if kept is not None and kept["status"] != "succeeded" and kept["amount"] == session["amount_total"]:
         return kept
-    payment = payments.intent(
+    payment = intents.make(
         sim,
         amount=session["amount_total"],
         currency=session["currency"],

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.billing_engine import discounts, payments
+from simulator.billing_engine import discounts, intents, till
 from simulator.errors import StripeError, invalid
 from simulator.hosted import buying, portal
 from simulator.hosted.outcome import NotOpen, Outcome
@@ -77,7 +77,7 @@ def apply_promotion_code(sim: "Simulator", session_id: str, code: str) -> Obj:
             raise invalid("This code is invalid.", param="promotion_code", code="promotion_code_invalid")
         discounts.check_code(sim, found, session["customer"])
         session["discounts"] = [{"coupon": None, "promotion_code": found["id"]}]
-        checkout_sessions.total_up(sim, session)
+        till.total_up(sim, session)
         return sim.save(session)
 
 
@@ -88,7 +88,7 @@ def remove_promotion_code(sim: "Simulator", session_id: str) -> Obj:
         if not session["allow_promotion_codes"] or session["status"] != "open":
             raise invalid("There is no promotion code to remove.", param="promotion_code")
         session["discounts"] = []
-        checkout_sessions.total_up(sim, session)
+        till.total_up(sim, session)
         return sim.save(session)
 
 
@@ -111,7 +111,7 @@ def finish_authentication(sim: "Simulator", intent_id: str, *, ok: bool) -> Outc
             raise NotOpen("This payment is not waiting for the customer any more.")
         method = payment_methods.need(sim, payment["payment_method"])
         if not ok:
-            return Outcome.declined(payments.authentication_failed(sim, payment))
+            return Outcome.declined(intents.authentication_failed(sim, payment))
         session = sim.store.get("checkout.session", payment["_"].get("checkout"))
         if session is not None and session["mode"] == "subscription":
             if session["status"] != "open":
@@ -175,7 +175,7 @@ def _finish_setup(sim: "Simulator", intent: Obj, *, ok: bool) -> Outcome:
     method = payment_methods.need(sim, intent["payment_method"])
     if not ok:
         setup_intents.authentication_failed(sim, intent)
-        return Outcome("declined", payments.AUTHENTICATION_FAILED, "setup_intent_authentication_failure")
+        return Outcome("declined", intents.AUTHENTICATION_FAILED, "setup_intent_authentication_failure")
     session = sim.store.get("checkout.session", intent["_"].get("checkout"))
     setup_intents.proceed(sim, intent, method, authenticated=True)
     if intent["_"].get("portal"):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import agenda, cards, events, lists, search
-from simulator.billing_engine import collection, debiting, payments
+from simulator.billing_engine import collection, debiting, intents, payments
 from simulator.billing_engine.payments import Outcome
 from simulator.errors import invalid, no_such
 from simulator.nouns import noun
@@ -36,7 +36,7 @@ def create(sim: "Simulator", request: Request) -> Obj:
         )
     if "customer" in params:
         customers.need(sim, params.need("customer"), param="customer", status=400)
-    payment = payments.intent(
+    payment = intents.make(
         sim,
         amount=amount,
         currency=params.need("currency").lower(),
@@ -118,7 +118,7 @@ def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
             f"You cannot cancel this PaymentIntent because it has a status of {payment['status']}.",
             code="payment_intent_unexpected_state",
         )
-    payments.cancel(sim, payment, request.params.text("cancellation_reason"))
+    intents.cancel(sim, payment, request.params.text("cancellation_reason"))
     return payment
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import cards, events, lists
-from simulator.billing_engine import payments
+from simulator.billing_engine import intents
 from simulator.errors import card as card_error
 from simulator.errors import invalid, no_such
 from simulator.nouns import noun
@@ -87,7 +87,7 @@ def proceed(sim: "Simulator", intent: Obj, method: Obj, *, authenticated: bool =
 
 def authentication_failed(sim: "Simulator", intent: Obj) -> None:
     """The customer failed or closed the 3-D Secure page."""
-    error = card_error(payments.AUTHENTICATION_FAILED, "setup_intent_authentication_failure")
+    error = card_error(intents.AUTHENTICATION_FAILED, "setup_intent_authentication_failure")
     intent |= {"status": "requires_payment_method", "next_action": None, "payment_method": None}
     intent["last_setup_error"] = {"type": error.kind, "message": error.message, "code": error.facts["code"]}
     sim.save(intent)

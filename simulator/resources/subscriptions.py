@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator import events, lists, search
-from simulator.billing_engine import canceling, changing, renewing, subscribing, terms, updating
+from simulator.billing_engine import canceling, prorating, renewing, subscribing, terms, updating
 from simulator.errors import invalid, no_such
 from simulator.nouns import noun
 from simulator.resources import customers
@@ -91,7 +91,7 @@ def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
     given = params.inner("cancellation_details")
     details = {key: given.text(key) for key in ("comment", "feedback") if key in given}
     now = sim.clock.now(subscription)
-    credits = changing.unused(sim, subscription, now) if params.flag("prorate") else []
+    credits = prorating.unused(sim, subscription, now) if params.flag("prorate") else []
     return canceling.end(
         sim,
         subscription,

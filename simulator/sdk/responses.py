@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from simulator.sdk.reader import Type
@@ -66,6 +67,7 @@ ERROR_TYPES = {"api_error", "card_error", "idempotency_error", "invalid_request_
 _ERROR = "stripe._error_object:ErrorObject"
 
 
+@cache
 def _fields(key: str) -> dict[str, Type]:
     fields: dict[str, Type] = schema()["fields"].get(key, {})
     if "" in fields:  # What a thin event's class has from the class it is made from.
@@ -125,16 +127,32 @@ _DELETED = {"id", "object", "deleted"}
 
 def _check_class(key: str, obj: Json, path: str, found: list[str], extras: frozenset[str]) -> None:
     fields = _fields(key)
-    found.extend(
-        f"{path}.{name}: missing"
-        for name, kind in fields.items()
-        if name not in obj and kind[0] not in ("opt", "any") and name not in ("deleted", "last_response")
-    )
+    found.extend(f"{path}.{name}: missing" for name in _always(key) if name not in obj)
     for name, value in obj.items():
         if name in fields:
-            _check(fields[name], value, f"{path}.{name}", found, extras)
+            if not _is_plainly_right(fields[name], value):
+                _check(fields[name], value, f"{path}.{name}", found, extras)
         elif f"{obj.get('object')}.{name}" not in extras:
             found.append(f"{path}.{name}: undeclared")
+
+
+@cache
+def _always(key: str) -> list[str]:
+    """The fields of a class that are never left out."""
+    return [
+        name
+        for name, kind in _fields(key).items()
+        if kind[0] not in ("opt", "any") and name not in ("deleted", "last_response")
+    ]
+
+
+def _is_plainly_right(kind: Type, value: Any) -> bool:
+    """Most values are plain and as declared: nothing to look into, no path to be put together."""
+    if kind[0] == "opt":
+        if value is None:
+            return True
+        kind = kind[1]
+    return kind[0] in _PLAIN and value is not None and _is_plain(kind[0], value)
 
 
 def _check(kind: Type, value: Any, path: str, found: list[str], extras: frozenset[str]) -> None:
@@ -190,14 +208,23 @@ def _check_union(kinds: list[Type], value: Any, path: str, found: list[str], ext
 def _check_ref(key: str, value: Any, path: str, found: list[str], extras: frozenset[str]) -> None:
     if not isinstance(value, dict):
         found.append(f"{path}: wants {key.rpartition(':')[2]}, got {_said(value)}")
-    elif key not in schema()["fields"] or key in schema()["objects"].values():
-        expected = next((name for name, owner in schema()["objects"].items() if owner == key), None)
+    elif key not in schema()["fields"] or key in _names():
+        expected = _names().get(key)
         if expected is not None and value.get("object") != expected:
             found.append(f"{path}: wants a {expected}, got {value.get('object')!r}")
         elif expected is not None:
             _check_object(value, path, found, extras)
     else:
         _check_class(key, value, path, found, extras)
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The wire name of every class that is an object of its own; of a class with several, the first."""
+    return {key: name for name, key in reversed(schema()["objects"].items())}
+
+
+_PLAIN = {"bool", "int", "float", "map", "str", "decimal"}
 
 
 def _is_plain(head: str, value: Any) -> bool:

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
 
-from tests.stack import emptying
+from tests.stack import emptying, loaded
 
 
 def pytest_report_header() -> str:
@@ -43,14 +43,9 @@ def django_db_setup(
     django_test_environment: None, django_db_blocker: Any, django_db_modify_db_settings: None
 ) -> Iterator[None]:
     """One database for the session, in seconds; pytest-django's own would `migrate` for 40 (schema_load)."""
-    from config import schema_load
-
     with django_db_blocker.unblock():
         real_name = connection.settings_dict["NAME"]
-        name = connection.creation._create_test_db(verbosity=0, autoclobber=True, keepdb=False)
-        connection.close()
-        settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
-        schema_load.load()
+        loaded.create()
     yield
     emptying.end()
     with django_db_blocker.unblock():

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import pytest
 import stripe
 from django.conf import settings
-from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
 from tests.simulator import truth
+from tests.stack import pushed
 
 if TYPE_CHECKING:
     from simulator.core import Simulator
@@ -73,8 +73,8 @@ def simulator(stripe_house: "Simulator") -> Iterator["Simulator"]:
 
 @pytest.fixture
 def shop(simulator: "Simulator", db: None) -> "Simulator":
-    """A Stripe that knows the catalog, pushed by the command that production uses."""
-    call_command("sync_catalog", verbosity=0)
+    """A Stripe that knows the catalog, as the command that production uses leaves it."""
+    pushed.push_catalog(simulator)
     simulator.deliveries.forget()
     return simulator
 

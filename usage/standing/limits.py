@@ -15,7 +15,6 @@ from billing import catalog, clock, entitlements, money, seats
 from billing.catalog import Feature
 from billing.entitlements import Entitlements
 from billing.gates import ON_HOLD
-from billing.pricing import MEMBERS
 from usage.metering import windows
 from usage.metering.consuming import check_role
 from usage.metering.refusals import CheckFailed, FeatureNotIncluded, Refused, UnknownFeature
@@ -64,7 +63,7 @@ def state(account: Account, feature: str, now: datetime) -> Standing:
     with or_check_failed():
         known = known_limit(feature)
         rights = entitlements.of(account, now=clock.at(account, now=now))
-        if feature == MEMBERS:
+        if feature == seats.MEMBERS:
             return _members(account, rights, now=now)
         gauge = Gauge.objects.filter(account=account, feature=feature).first()
         if gauge is None:
@@ -81,7 +80,7 @@ def locked(*, account: Account, feature: str, now: datetime, user: User | None =
     """
     with or_check_failed():
         known = known_limit(feature)
-        if feature == MEMBERS:
+        if feature == seats.MEMBERS:
             raise UnknownFeature(
                 "Members are counted by who is in the account. Invite and remove people there."
             )
@@ -201,4 +200,6 @@ def known_limit(feature: str) -> Feature:
 def _members(account: Account, rights: Entitlements, *, now: datetime) -> Standing:
     """People are counted where they join; here their number is only told."""
     sold = seats.sold(account, now=now)
-    return Standing(MEMBERS, seats.taken(account, now=now), rights.limit(MEMBERS) if sold is None else sold)
+    return Standing(
+        seats.MEMBERS, seats.taken(account, now=now), rights.limit(seats.MEMBERS) if sold is None else sold
+    )
