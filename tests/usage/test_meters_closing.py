@@ -13,8 +13,9 @@ from django.utils import timezone
 from accounts.models import Account
 from billing import clock, effects, signals
 from billing.lifecycle import money_back, subscriptions
-from billing.models import Alert, Customer, Payment, Subscription
+from billing.models import Alert, Customer, Effect, Payment, Subscription
 from billing.stripe import gateway
+from tests.accounts.conftest import acting_for
 from tests.billing.shopping import at_stripe, buy, let_pass
 from tests.usage.conftest import Wires
 from usage import metering, meters, tasks
@@ -540,3 +541,75 @@ def test_what_the_plan_that_stays_bills_is_not_proposed_when_the_second_one_ends
     assert MeterDelivery.objects.get().state == "sent"
     let_pass(account, bought.current_period_end + 2 * HOUR)
     assert invoiced(shop, account)[-1] == 150
+
+
+# --- The account is closed -----------------------------------------------------------------------------------
+
+
+def close(account: Account, owner: Any) -> str:
+    browser = acting_for(account, owner)
+    return browser.post("/account/close/", {"name": account.name}, follow=True).content.decode()
+
+
+def test_what_staff_had_still_to_decide_is_written_off_with_its_account_and_billed_by_nobody(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any, as_dana: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    delivery = MeterDelivery.objects.get()
+    assert delivery.state == "review"
+
+    assert "The account is closed" in close(account, alice)
+
+    for action in ("bill", "send_again"):
+        chosen = {"action": action, "_selected_action": [delivery.pk]}
+        done = as_dana.post("/staff/usage/meterdelivery/", chosen, follow=True).content.decode()
+    assert "$4.00 for 8" not in done and "Written off: the account was closed" in done
+    assert at_stripe(shop, account, "invoiceitem") == []
+    assert sum(invoiced(shop, account)) == 0
+    delivery.refresh_from_db()
+    assert delivery.state == "settled"
+    row = Effect.objects.get(kind="meter_written_off")
+    assert (row.detail["units"], row.detail["amount"], row.detail["currency"]) == (8, 400, "usd")
+    assert "made without it" in row.detail["why"]
+    assert not Alert.objects.filter(kind="meter_delivery_review", resolved_at=None).exists()
+    told = Alert.objects.get(kind="meter_written_off")
+    assert "8 tokens_used ($4.00)" in told.message and "Alice" not in told.message
+
+
+def test_what_comes_to_light_after_the_closing_is_written_off_too(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any
+) -> None:
+    from billing.stripe.meter_errors import MeterError
+    from usage.meters import rejections
+
+    use(account, 3)
+    assert "The account is closed" in close(account, alice)
+    assert invoiced(shop, account) == [0, 150]
+    delivery = MeterDelivery.objects.get()
+
+    rejections.apply([MeterError(delivery.identifier, "no_meter", "late")], now=timezone.now())
+
+    delivery.refresh_from_db()
+    assert delivery.state == "settled"
+    assert not Alert.objects.filter(kind="meter_delivery_rejected").exists()
+    assert "3 tokens_used ($1.50)" in Alert.objects.get(kind="meter_written_off").message
+
+
+def test_staff_who_decide_while_the_account_is_closed_bill_nothing(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    seen_before = MeterDelivery.objects.select_related("account").get()
+    close(account, alice)
+    # as a delivery that was given to staff at the very moment of the closing, and that the closing did not see
+    MeterDelivery.objects.update(state="review")
+
+    with pytest.raises(by_hand.CannotBill, match="account is closed"):
+        by_hand.bill(seen_before, now=timezone.now())
+    assert not by_hand.send_again(seen_before, now=timezone.now())
+    assert by_hand.settle(seen_before, now=timezone.now())
+    assert at_stripe(shop, account, "invoiceitem") == []
