@@ -543,6 +543,81 @@ def test_what_the_plan_that_stays_bills_is_not_proposed_when_the_second_one_ends
     assert invoiced(shop, account)[-1] == 150
 
 
+def test_on_a_clock_that_stands_still_what_the_last_invoice_has_is_not_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=True)  # in the second in which it was bought
+    assert invoiced(shop, account) == [0, 150]
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def test_a_plan_begun_in_the_second_another_ended_is_not_billed_for_what_that_ones_invoice_has(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle", alice: Any
+) -> None:
+    let_pass(account, clock.now(account) + HOUR)
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    gateway.delete(f"/v1/subscriptions/{bought.stripe_subscription_id}", {"invoice_now": True})
+    settle()
+    assert invoiced(shop, account) == [0, 150]
+    second = buy(shop, account, alice, "counting_payg")
+    use(account, 5)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, second, settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert list(MeterDelivery.objects.order_by("pk").values_list("units", "state")) == [
+        (3, "sent"),
+        (5, "review"),
+    ]
+
+
+def test_what_was_used_in_the_second_a_period_began_anew_is_proposed_when_no_invoice_has_it(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 2)
+    let_pass(account, clock.now(account) + HOUR)
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"billing_cycle_anchor": "now"},
+        idempotency_key="anew",
+    )
+    settle()
+    assert invoiced(shop, account) == [0, 100]
+    end_in_the_dashboard(account, Subscription.objects.get(), settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert list(MeterDelivery.objects.order_by("pk").values_list("units", "state")) == [
+        (2, "sent"),
+        (3, "review"),
+    ]
+
+
+def test_what_was_used_within_the_second_a_plan_ended_is_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+    ended = Subscription.objects.get()
+    assert ended.ended_at
+    MeterDelivery.objects.update(occurred_at=ended.ended_at + timedelta(milliseconds=400))
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "review"
+
+
 # --- The account is closed -----------------------------------------------------------------------------------
 
 
