@@ -13,7 +13,7 @@ from billing import catalog, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, subscriptions
-from billing.models import Customer, Payment, Subscription
+from billing.models import Customer, Payment, PlanChange, Subscription
 from billing.stripe import gateway
 
 BUSY = "Another change to this account's plan is in progress. Try again in a moment."
@@ -43,6 +43,8 @@ def overview(request: AccountRequest) -> HttpResponse:
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": Customer.objects.filter(account=account).first(),
             "may_bill": request.member.may_bill,
+            # The invoice of a change is not a failed payment while the bank waits for the customer.
+            "waiting": PlanChange.objects.filter(account=account, state=PlanChange.State.WAITING).first(),
             "may_end_now": _is_off(rights),
             "ends": subscription.cancel_at or subscription.current_period_end if subscription else None,
             "payments": Payment.objects.filter(account=account)

@@ -9,6 +9,7 @@ from billing import clock
 from billing.lifecycle import subscriptions
 from billing.models import Alert, Customer, PlanChange, Subscription
 from billing.stripe import gateway
+from simulator.hosted import checkout as hosted
 from simulator.hosted import invoices as hosted_invoice
 from tests.billing.changing import acts_for, change, look, press
 from tests.billing.shopping import DECLINED_LATER, VISA, at_stripe, buy, change_card, let_pass
@@ -122,6 +123,35 @@ def test_while_the_bank_asks_it_is_set_aside_and_called_off_it_is_planned_again(
     assert is_as_it_was(client, shop, account, planned)
 
 
+def test_while_the_bank_asks_billing_says_so_with_the_link_and_names_the_charge_that_is_planned(
+    client, shop, account, planned
+):
+    assert "$99.00 on 30 November 2027" in dated(text(client.get("/billing/")), account)
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+    asked = PlanChange.objects.get(state="waiting")
+
+    page = client.get("/billing/")
+
+    said = dated(text(page), account)
+    assert "Failed" not in said
+    assert "Waits for you $3,850.00 Confirm" in said
+    assert f'<a href="{asked.invoice_url}">Confirm<' in page.content.decode()
+    assert "$99.00 on 30 November 2027" in said
+    assert "Unless you do, Team, monthly from 30 November 2027 stays planned" in said
+
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=True)
+    client.get(f"/billing/change/{asked.pk}/")
+    assert "$4,800.00 on 30 November 2027" in dated(text(client.get("/billing/")), account)
+
+
+def dated(said, account):
+    """As on the day this was written: the tests buy today."""
+    ends = live(account).current_period_end
+    return said.replace(f"{ends:%-d %B %Y}", "30 November 2027")
+
+
 def test_never_confirmed_at_the_bank_it_is_planned_again(client, shop, account, planned, settle):
     needs_the_bank(account)
     press(client, look(client, price=TOP_YEAR))
@@ -153,8 +183,6 @@ def test_planned_again_after_the_day_it_was_planned_for_the_page_says_the_next_o
 
 
 def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account, planned):
-    from simulator.hosted import checkout as hosted
-
     needs_the_bank(account)
     press(client, look(client, price=TOP_YEAR))
     asked = PlanChange.objects.get(state="waiting")
