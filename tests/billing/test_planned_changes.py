@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from accounts.models import Notification
 from billing import clock
@@ -194,6 +195,31 @@ def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account
     planned.refresh_from_db()
     assert live(account).price_lookup_key == TOP_YEAR
     assert planned.state == "undone" and scheduled_at_stripe(shop, account) is None
+
+
+def test_an_upgrade_says_before_and_after_that_it_takes_back_what_was_planned(client, shop, account, planned):
+    page = look(client, price=TOP_YEAR)
+    assert (
+        "takes the place of what is planned: Team, monthly from 30 November 2027 is taken back once this is paid"
+        in (dated(text(page), account))
+    )
+
+    done = press(client, page)
+
+    what = "What was planned, Team, monthly from 30 November 2027, is taken back."
+    assert what in dated(text(done), account)
+    told = Notification.objects.get(account=account, kind="plan_changed")
+    assert what in dated(told.text, account)
+    inbox = text(client.get(reverse("accounts:notifications")))
+    assert "No longer so" in inbox.partition("becomes Team, monthly on")[2].partition("keeps")[0]
+    assert inbox.count("No longer so") == 1
+
+
+def test_taken_back_by_hand_what_was_announced_is_no_longer_so(client, shop, account, planned):
+    client.post(f"/billing/change/{planned.pk}/take-back/")
+
+    assert Notification.objects.get(kind="downgrade_scheduled").overtaken_at
+    assert text(client.get(reverse("accounts:notifications"))).count("No longer so") == 1
 
 
 def test_when_stripe_goes_away_before_the_payment_it_is_planned_again(
