@@ -9,13 +9,14 @@ from django.urls import reverse
 from accounts.models import Notification
 from billing import clock, entitlements
 from billing.access import Level
-from billing.lifecycle import subscriptions
+from billing.lifecycle import lease, subscriptions
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
+from simulator.hosted import invoices as hosted_invoice
 from tests.accounts.conftest import acting_for
 from tests.billing import purchases
 from tests.billing.changing import change
-from tests.billing.shopping import VISA, buy, change_card, let_pass
+from tests.billing.shopping import VISA, buy, card, change_card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,6 +99,41 @@ def test_in_grace_the_page_names_the_sum_the_next_try_and_the_day_access_ends(
     assert level(account) == Level.GRACE
     for_bob = notice(as_bob)
     assert "Ask Alice" in for_bob and failed.open_invoice_url not in for_bob and "$38" not in for_bob
+
+
+def test_who_pays_on_stripes_page_and_comes_back_sees_it_paid_before_any_letter(
+    shop, account, alice, as_alice
+):
+    paying(shop, account, alice)
+    fail(shop, account)
+    assert "Payment failed" in text(as_alice.get("/billing/"))
+    [owed] = Payment.objects.filter(account=account, status="open")
+    hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card())
+
+    said = text(as_alice.get("/billing/"))
+
+    assert "Payment failed" not in said and "A payment is missing" not in said
+    assert "Failed" not in said.partition("Payments Date")[2]
+    assert Payment.objects.get(pk=owed.pk).status == "paid"
+    assert level(account) == Level.FULL
+
+
+def test_while_stripe_is_away_or_somebody_else_is_at_it_billing_says_that_it_may_be_behind(
+    shop, account, alice, as_alice, stripe_fails
+):
+    paying(shop, account, alice)
+    fail(shop, account)
+    [owed] = Payment.objects.filter(account=account, status="open")
+    hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card())
+    stripe_fails(method="GET", path="/v1/invoices/*", status=500, times=20)
+    assert "a payment made a moment ago shows here later" in text(as_alice.get("/billing/"))
+    stripe_fails.call_off()
+    gateway.line.forget()
+
+    with lease.hold(account=account, purpose="a long act"):
+        assert "Stripe is telling us of a payment" in text(as_alice.get("/billing/"))
+
+    assert "Payment failed" not in text(as_alice.get("/billing/"))
 
 
 def test_seats_bought_while_the_renewal_was_a_draft_move_no_day_of_grace(shop, account, alice, as_alice):
