@@ -393,3 +393,62 @@ def test_planned_for_a_price_nobody_knows_staff_are_told(by_hand, client, accoun
 
     assert not PlanChange.objects.exists()
     assert Alert.objects.get(kind="unknown_schedule").account == account
+
+
+def ends_by_schedule(subscription, **last):
+    """Support lets the plan end with what is planned, in the Dashboard."""
+    made = gateway.post(
+        "/v1/subscription_schedules",
+        {"from_subscription": subscription.stripe_subscription_id},
+        idempotency_key="ending",
+    )
+    running = made["phases"][0]
+    phase = {"items": [{"price": running["items"][0]["price"], "quantity": 1}]}
+    phase |= {"start_date": running["start_date"], **(last or {"end_date": running["end_date"]})}
+    gateway.post(
+        f"/v1/subscription_schedules/{made['id']}",
+        {"phases": [phase], "end_behavior": "cancel"},
+        idempotency_key="ending phases",
+    )
+
+
+def test_a_schedule_of_the_dashboard_that_ends_the_plan_is_shown_as_an_ending(
+    client, shop, account, alice, settle
+):
+    bought = buy(shop, account, alice, TEAM)
+    ends_by_schedule(bought)
+
+    settle()
+
+    said = text(client.get("/billing/"))
+    last = f"{bought.current_period_end:%-d %B %Y}"
+    assert f"Ends {last}" in said
+    assert f"Everything works until {last} . Nothing more is charged." in said
+    assert "$99.00 on" not in said
+    assert Notification.objects.filter(account=account, kind="canceled").exists()
+    let_pass(account, bought.current_period_end + SOON)
+    settle()
+    assert not Subscription.objects.live().filter(account=account).exists()
+
+
+def test_what_ends_by_a_schedule_can_be_kept(client, shop, account, alice, settle):
+    ends_by_schedule(buy(shop, account, alice, TEAM))
+    settle()
+
+    client.post("/billing/resume/")
+
+    assert not live(account).is_canceling and scheduled_at_stripe(shop, account) is None
+    assert "$99.00 on" in text(client.get("/billing/"))
+
+
+def test_an_end_beyond_the_running_period_says_that_it_renews_until_then(
+    client, shop, account, alice, settle
+):
+    bought = buy(shop, account, alice, TEAM)
+    ends_by_schedule(bought, duration={"interval": "month", "interval_count": 3})
+
+    settle()
+
+    said = text(client.get("/billing/"))
+    assert f"Until then it renews as before, next on {bought.current_period_end:%-d %B %Y}" in said
+    assert "Nothing more is charged" not in said
