@@ -113,7 +113,7 @@ def close(*, account: Account, by: User, now: datetime) -> str:
         # A product that still asks is told no, also for what the free plan gives.
         suspension.suspend(account=account, reason="The account was closed by its owner.", now=now)
         Customer.objects.filter(account=account).update(
-            card_brand="", card_last4="", card_exp_month=None, card_exp_year=None
+            card_brand="", card_last4="", card_exp_month=None, card_exp_year=None, card_digest=""
         )
         account_closed.send(Account, account=account)
     return reference

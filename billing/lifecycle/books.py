@@ -11,7 +11,7 @@ from accounts.models import Account
 from billing import alerts, catalog, messages
 from billing.changes import following
 from billing.deals import following as deals
-from billing.lifecycle import customers, projection, trials
+from billing.lifecycle import customers, debtors, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
 from billing.stripe import mirror
@@ -38,6 +38,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         _write_checkouts(truth, account=account, now=now)
         _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
+        debtors.look(truth, account=account, now=now)
     following.settle(truth, account=account, now=now)
     messages.tell(truth, customer=customer, was=was, now=now)
     # A clock may have been moved while we asked, and clocks only go forwards.
@@ -168,6 +169,7 @@ def _write_customer(truth: Truth, *, customer: Customer) -> None:
     Customer.objects.filter(pk=customer.pk).update(
         currency=truth.customer.get("currency") or "",
         **projection.of_card(truth.customer, truth.live()),
+        card_digest=debtors.digest(truth),
     )
 
 

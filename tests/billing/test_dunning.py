@@ -10,9 +10,10 @@ from accounts.models import Notification
 from billing import clock, entitlements
 from billing.access import Level
 from billing.lifecycle import lease, subscriptions
-from billing.models import Customer, Payment, Subscription
+from billing.models import Alert, Customer, Payment, Subscription
 from billing.stripe import gateway
 from simulator.hosted import invoices as hosted_invoice
+from tests import factories
 from tests.accounts.conftest import acting_for
 from tests.billing import purchases
 from tests.billing.changing import change
@@ -341,3 +342,43 @@ def test_the_letter_of_a_refused_card_says_what_the_page_says(shop, account, ali
     assert f"{until:%-d %B %Y, %H:%M} UTC" in letter.text
     assert f"{failed.next_payment_attempt_at:%-d %B %Y}" in letter.text
     assert failed.open_invoice_url in letter.text
+
+
+# --- The same card on another account ------------------------------------------------------------------------
+
+
+TEAM = "automation_team_month"  # without a trial, which the same card would have only once
+
+
+@pytest.fixture
+def automation(settings, request):
+    settings.BILLING_CATALOG = "automation"
+    return request.getfixturevalue("shop")
+
+
+def test_staff_are_told_once_when_a_debtors_card_buys_a_plan_for_another_account(
+    automation, account, alice, charlie
+):
+    buy(automation, account, alice, TEAM)
+    fail(automation, account)
+    change_card(automation, account, VISA)  # entered, and the invoice still open
+    sync(account)
+    other = factories.organization(owner=charlie, name="Charlie Ltd")
+
+    buy(automation, other, charlie, TEAM)
+
+    alert = Alert.objects.get(kind="same_card_owes")
+    assert alert.account == other
+    assert "runs a plan on the card of Alice & Co" in alert.message
+    assert level(other) == Level.FULL
+    Alert.objects.update(resolved_at=clock.wall())
+    sync(other)
+    assert not Alert.objects.filter(kind="same_card_owes", resolved_at=None).exists()
+
+
+def test_a_card_that_owes_nothing_elsewhere_is_nobodys_business(automation, account, alice, charlie):
+    buy(automation, account, alice, TEAM)
+
+    buy(automation, factories.organization(owner=charlie, name="Charlie Ltd"), charlie, TEAM)
+
+    assert not Alert.objects.filter(kind="same_card_owes").exists()
