@@ -51,7 +51,8 @@ def look(truth: Truth, *, account: Account, now: datetime) -> None:
                 key=key,
                 kind=KIND,
                 message=f"{account} runs a plan on the card of {debtor.account} ({debtor.pk}), where a payment is "
-                "missing. Nothing was refused. If it is the same customer, ask for the payment, or put the account on hold.",
+                "missing. Nothing was refused. If it is the same customer, ask for the payment, or put the account on "
+                "hold.",
                 account=account,
                 now=now,
             )

@@ -489,6 +489,16 @@ def test_what_was_used_on_a_plan_that_was_given_back_in_full_is_proposed_to_nobo
     use(account, 3)
     let_pass(account, clock.now(account) + HOUR)
     meters.deliver(now=timezone.now())
+    given_back(account, bought)
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def given_back(account: Account, bought: Subscription) -> None:
+    """As money_back.follow writes it when the first payment of a plan has gone back, and the plan with it."""
     Payment.objects.update_or_create(
         stripe_invoice_id="in_given_back",
         defaults={
@@ -510,11 +520,39 @@ def test_what_was_used_on_a_plan_that_was_given_back_in_full_is_proposed_to_nobo
             now=timezone.now(),
             detail={"plan_ended": True},
         )
+
+
+def test_what_waited_when_its_plan_was_given_back_is_billed_by_nobody_and_no_person_is_asked(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    settle()
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    given_back(account, bought)
     end_in_the_dashboard(account, bought, settle, invoice_now=False)
 
-    tasks.close_meter_periods()
+    meters.deliver(now=timezone.now())
 
-    assert MeterDelivery.objects.get().state == "sent"
+    delivery = MeterDelivery.objects.get()
+    assert delivery.state == "settled" and "its money went back" in delivery.last_error
+    assert not Alert.objects.filter(kind__startswith="meter_delivery").exists()
+
+
+def test_what_waited_for_staff_before_its_plan_was_given_back_is_not_proposed_to_be_billed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle", as_dana: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    assert MeterDelivery.objects.get().state == "review"
+    given_back(account, bought)
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+
+    page = as_dana.get("/staff/usage/meterdelivery/").content.decode()
+
+    assert "Nobody is to pay for it" in page and "$4.00" not in page
+    with pytest.raises(by_hand.CannotBill):
+        by_hand.bill(MeterDelivery.objects.get(), now=timezone.now())
 
 
 def test_what_the_plan_that_stays_bills_is_not_proposed_when_the_second_one_ends(

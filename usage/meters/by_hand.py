@@ -9,7 +9,7 @@ from typing import Any
 from billing.lifecycle import subscriptions
 from billing.models import Customer, Subscription
 from billing.stripe import gateway, shapes
-from usage.meters import telling, worth, writing_off
+from usage.meters import periods, telling, worth, writing_off
 from usage.models import MeterDelivery
 from usage.models.meters import OPEN
 
@@ -81,6 +81,10 @@ def proposal(delivery: MeterDelivery) -> Proposal:
         raise CannotBill(f"It is {delivery.get_state_display().lower()}.")
     if writing_off.is_due(delivery):
         raise CannotBill("The account is closed, and nothing more is charged to it. Settle this.")
+    if periods.is_waived(delivery.account_id, delivery.occurred_at):
+        raise CannotBill(
+            "Nobody is to pay for it: its plan was ended without a last invoice, as the money went back. Settle this."
+        )
     customer = Customer.objects.filter(account_id=delivery.account_id).first()
     if customer is None or not customer.stripe_customer_id:
         raise CannotBill("The account has no customer at Stripe to bill it to.")

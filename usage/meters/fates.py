@@ -107,6 +107,14 @@ def review(delivery: MeterDelivery, why: str, *, now: datetime) -> None:
     _give_up(delivery, State.REVIEW, why, now=now)
 
 
+def waived(delivery: MeterDelivery) -> None:
+    """Nobody is to pay for it: no person need decide what has been decided with the plan."""
+    why = (
+        "Not billed: the plan it was used on was ended by us without a last invoice, as its money went back."
+    )
+    _close(_ours(delivery), State.SETTLED, last_error=why, unknown_since=None)
+
+
 def tell_of_closed_door(error: gateway.StripeError, *, now: datetime) -> None:
     """Stripe takes nothing from us at all, which no waiting will mend."""
     message = f"Stripe does not take metered units: {error}"
