@@ -17,3 +17,7 @@ invoice_about_to_close = Signal()
 # Stripe could not count meter events it had taken. Sent with `errors` (billing.stripe.meter_errors.MeterError) and
 # `now` (wall time), outside any transaction. A receiver answers how many of them it could place.
 meter_errors_reported = Signal()
+
+# An account is closed. Sent with `account`, under its lease and inside the transaction that closes it, after its name
+# is gone: what a receiver raises leaves the account open.
+account_closed = Signal()

@@ -23,6 +23,7 @@ from usage.models import (
     UsageDay,
     UsageRecord,
 )
+from usage.models.meters import OPEN
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -130,7 +131,7 @@ class MeterDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Proposed invoice item")
     def proposed_invoice_item(self, delivery: MeterDelivery) -> str:
-        if delivery.state not in by_hand.OPEN:
+        if delivery.state not in OPEN:
             return delivery.stripe_invoice_item_id or "–"
         try:
             proposed = by_hand.proposal(delivery)

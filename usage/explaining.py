@@ -147,7 +147,15 @@ def _charged(account: Account) -> Iterator[str]:
                 if payment.amount_refunded
                 else ""
             )
+            + _disputed(payment)
         )
+
+
+def _disputed(payment: Payment) -> str:
+    if payment.dispute_state == "lost":
+        taken = money.text(payment.amount_taken_back, payment.currency)
+        return f"; {taken} taken back by the bank on {_at(payment.taken_back_at)}"
+    return "; a bank asks for it back" if payment.dispute_state else ""
 
 
 def _metered(account: Account) -> Iterator[str]:

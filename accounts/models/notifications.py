@@ -32,6 +32,8 @@ class Notification(models.Model):
     context = models.JSONField(default=dict, blank=True)
     # The account's time.
     created_at = models.DateTimeField()
+    # Since when it is no longer so (the account's time): what was to come was taken back. The words stay as told.
+    overtaken_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["account", "-id"], name="notifications_of_account")]

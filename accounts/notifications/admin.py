@@ -35,7 +35,7 @@ class DeliveryInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Notification)
 class NotificationAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("subject", "kind", "account", "to", "created_at")
+    list_display = ("subject", "kind", "account", "to", "created_at", "overtaken_at")
     list_filter = ("kind", "to")
     list_select_related = ("account",)
     search_fields = ("key", "subject", "account__name", "=account__id")

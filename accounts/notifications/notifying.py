@@ -84,6 +84,17 @@ def notify(
     return notification
 
 
+def overtake(*, account: Account, key: str, now: datetime) -> None:
+    """What was told under `key` to the account is no longer so: the list in the site says it, and it is new to nobody.
+
+    For what was to come and was taken back, in the transaction that takes it back. Mail that has left has left: what
+    is told instead follows it. `now` is the account's time.
+    """
+    told = Notification.objects.filter(key=_name(account, key, "billing"), overtaken_at=None)
+    InboxEntry.objects.filter(notification__in=told, read_at=None).update(read_at=timezone.now())
+    told.update(overtaken_at=now)
+
+
 def _name(account: Account | None, key: str, to: To) -> str:
     whose = f"account {account.pk.hex}" if account is not None else f"person {to.pk}"  # type: ignore[union-attr]
     name = f"{whose}: {key}"

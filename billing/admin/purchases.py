@@ -6,13 +6,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from accounts.models import Account
 from billing import clock, suspension
-from billing.admin import refunds, trials
+from billing.admin import refunds as refund_pages
+from billing.admin import trials
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin, amount
+from billing.leaving import refunds
 from billing.lifecycle import subscriptions
 from billing.lifecycle.lease import LeaseTaken
 from billing.models import (
@@ -148,14 +150,14 @@ class PaymentAdmin(SyncAction):
         "number",
         "account",
         "created_at",
-        "status",
+        "what_became_of_it",
         "due",
         "paid",
         "refunded",
         "attempt_count",
         "billing_reason",
     )
-    list_filter = ("status", "billing_reason", "currency")
+    list_filter = ("status", "dispute_state", "billing_reason", "currency")
     list_select_related = ("account",)
     search_fields = (
         *ACCOUNT,
@@ -170,10 +172,29 @@ class PaymentAdmin(SyncAction):
     def get_urls(self) -> list[URLPattern]:
         way = path(
             "<int:payment_id>/refund/",
-            self.admin_site.admin_view(refunds.give_back),
+            self.admin_site.admin_view(refund_pages.give_back),
             name="billing_payment_refund",
         )
         return [way, *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        payment = self.get_object(request, object_id)
+        may = payment is not None and refunds.refundable(payment) > 0
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "may_give_back": may}
+        )
+
+    @admin.display(description="Status", ordering="status")
+    def what_became_of_it(self, payment: Payment) -> str:
+        if payment.dispute_state == "lost":
+            return f"Taken back by the bank on {payment.taken_back_at:%-d %B %Y}"
+        return "Disputed" if payment.dispute_state else payment.status.title()
 
     @admin.display(description="Due", ordering="amount_due")
     def due(self, payment: Payment) -> str:

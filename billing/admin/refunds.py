@@ -56,7 +56,7 @@ def give_back(request: HttpRequest, payment_id: int) -> HttpResponse:
     payment = get_object_or_404(Payment.objects.select_related("account"), pk=payment_id)
     there = redirect("admin:billing_payment_change", payment.pk)
     if refunds.refundable(payment) == 0:
-        messages.error(request, "Nothing of this payment can be given back.")
+        messages.error(request, refunds.why_not(payment))
         return there
     most = money.decimal(refunds.refundable(payment), payment.currency)
     form = RefundForm(

@@ -76,18 +76,22 @@ def _write(change: PlanChange, state: str, coming: Planned | None, *, now: datet
     change.state = state
     change.finished_at = now
     change.save(update_fields=["state", "failure", "finished_at"])
-    if state == PlanChange.State.DONE:
-        telling.done(change, now=now)
-    if not change.is_later:
-        _see_to_what_gave_way(change, now=now)
-
-
-def _see_to_what_gave_way(change: PlanChange, *, now: datetime) -> None:
-    """Done, it takes the place of what was planned; else that is to be planned again, by the sync that is asked for."""
+    if change.is_later:
+        if state == PlanChange.State.DONE:
+            telling.done(change, now=now)
+        else:
+            telling.overtaken(change, now=now)
+        return
     aside = PlanChange.objects.filter(account=change.account, state=PlanChange.State.SET_ASIDE)
-    if change.state == PlanChange.State.DONE:
+    gave_way = aside.order_by("-pk").first()
+    if state == PlanChange.State.DONE:
+        # It takes the place of what was planned.
         aside.update(state=PlanChange.State.UNDONE, finished_at=now)
-    elif aside.exists():
+        if gave_way is not None:
+            telling.overtaken(gave_way, now=now)
+        telling.done(change, now=now, gave_way=gave_way)
+    elif gave_way is not None:
+        # To be planned again, by the sync that is asked for.
         Customer.objects.filter(pk=change.account_id).update(sync_wanted=F("sync_wanted") + 1)
 
 

@@ -53,6 +53,8 @@ def schedule(change: PlanChange, wish: Wish, ids: dict[str, str], *, held: Held,
         )
     with held.saving():
         others = PlanChange.objects.filter(account=held.account).planned().exclude(pk=change.pk)
+        for other in others:
+            telling.overtaken(other, now=now)
         others.update(state=PlanChange.State.UNDONE, finished_at=now)
         change.state, change.stripe_schedule_id = PlanChange.State.SCHEDULED, made["id"]
         # What is put back may have missed the end it was planned for.

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from accounts.notifications import notify
+from accounts.notifications import notify, overtake
 from billing import catalog
 from billing.changes.wishes import Wish
 from billing.models import PlanChange, Subscription
 
 
-def done(change: PlanChange, *, now: datetime) -> None:
-    """Plan, period or seats are another now. Inside the transaction that writes it; `now` is the account's time."""
+def done(change: PlanChange, *, now: datetime, gave_way: PlanChange | None = None) -> None:
+    """Plan, period or seats are another now, and what was planned before (`gave_way`) is planned no more. Inside the
+    transaction that writes it; `now` is the account's time.
+    """
     subscription = Subscription.objects.filter(stripe_subscription_id=change.stripe_subscription_id).first()
     renews_at = subscription.current_period_end if subscription else None
     if change.is_only_seats:
-        _seats(change, now=now)
+        _seats(change, gave_way, now=now)
         return
     notify(
         account=change.account,
         kind="plan_changed",
         key=f"plan_changed:{change.nonce}",
         now=now,
-        context={**names(change), "at": now.isoformat(), "next_at": renews_at and renews_at.isoformat()},
+        context={
+            **names(change),
+            "at": now.isoformat(),
+            "next_at": renews_at and renews_at.isoformat(),
+            **_taken_back(gave_way),
+        },
     )
 
 
@@ -39,6 +46,7 @@ def scheduled(change: PlanChange, *, now: datetime) -> None:
 
 def undone(change: PlanChange, *, now: datetime) -> None:
     """What was planned is planned no more."""
+    overtaken(change, now=now)
     both = names(change)
     notify(
         account=change.account,
@@ -49,7 +57,18 @@ def undone(change: PlanChange, *, now: datetime) -> None:
     )
 
 
-def _seats(change: PlanChange, *, now: datetime) -> None:
+def overtaken(change: PlanChange, *, now: datetime) -> None:
+    """What was told of a planned change is no longer so, and what took its place is told by others."""
+    overtake(account=change.account, key=f"downgrade_scheduled:{change.nonce}", now=now)
+
+
+def _taken_back(change: PlanChange | None) -> dict[str, str]:
+    if change is None:
+        return {}
+    return {"taken_back": names(change)["after"], "taken_back_at": change.takes_effect_at.isoformat()}
+
+
+def _seats(change: PlanChange, gave_way: PlanChange | None, *, now: datetime) -> None:
     notify(
         account=change.account,
         kind="seats_changed",
@@ -59,6 +78,7 @@ def _seats(change: PlanChange, *, now: datetime) -> None:
             "before": change.from_quantity,
             "after": change.to_quantity,
             "plan": plan_name(change.to_plan_key),
+            **_taken_back(gave_way),
         },
     )
 

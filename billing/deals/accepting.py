@@ -44,6 +44,10 @@ def accept(*, offer: Offer, name: str, email: str, now: datetime) -> Offer:
             Offer.objects.filter(pk=offer.pk).update(accepted_name=name, accepted_email=email)
         try:
             subscription = _begun(offer, held) or _begin(offer, held, now=now)
+        except replacing.Ended:
+            raise CannotAccept(
+                "Your plan ended in this very moment, and nothing was charged. Accept once more to begin this one."
+            ) from None
         except (gateway.InvalidRequest, replacing.Refused) as refusal:
             raise CannotAccept(
                 f"Stripe did not accept it: {getattr(refusal, 'message', refusal)} Nothing was charged, and your plan "

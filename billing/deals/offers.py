@@ -16,7 +16,7 @@ from billing import catalog, effects, money
 from billing.catalog import Plan, Price
 from billing.deals import agreed
 from billing.lifecycle.checkout import MOST_SEATS
-from billing.models import Enquiry, Offer
+from billing.models import Customer, Enquiry, Offer
 from billing.models.deals import new_nonce
 
 SALT = "billing.offer"
@@ -114,6 +114,13 @@ def check(
     if not plan.suits(account.kind):
         other = "organizations" if plan.audience == "organization" else "persons"
         raise BadOffer(f"{plan.name} is for {other}, and {account} is not one.")
+    pays_in = Customer.objects.filter(account=account).values_list("currency", flat=True).first() or ""
+    if pays_in and pays_in != catalog.current().currency:
+        # https://docs.stripe.com/billing/customer#currency
+        raise BadOffer(
+            f"{account} pays in {pays_in.upper()}, which Stripe cannot change for a customer, and offers are made in "
+            f"{catalog.current().currency.upper()}. Sell from the price list, or make the offer to a new account."
+        )
     if plan.is_free:
         raise BadOffer(f"{plan.name} costs nothing; give it as a grant instead.")
     if not 1 <= seats <= MOST_SEATS:

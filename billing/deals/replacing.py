@@ -24,6 +24,10 @@ class Refused(Exception):
     """Stripe would not make the change; the plan is as it was. The text is Stripe's."""
 
 
+class Ended(Refused):
+    """The plan it was to take the place of is over, so there is nothing left that it could replace."""
+
+
 def replace(running: Doc, offer: Offer, price: str, *, held: Held, now: datetime) -> Doc:
     """The subscription the account has becomes the offered one, so there are never two or none.
 
@@ -66,6 +70,16 @@ def follow(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool
                 _undo(effect, "It was taken back.", held=held, now=now)
             else:
                 _carry(effect, offer, held=held, now=now)
+        except Ended:
+            alerts.raise_alert(
+                key=effect.key,
+                kind="offer_refused",
+                message=f"{account} accepted the offer {offer.pk}, and the plan that it was to take the place of had "
+                "ended before it could. Nothing was charged for it, and the offer is open still: accepted once more, "
+                "it begins a plan of its own. Talk to the customer.",
+                account=account,
+                now=now,
+            )
         except Refused as refusal:
             alerts.raise_alert(
                 key=effect.key,
@@ -100,7 +114,7 @@ def _carry(effect: Effect, offer: Offer, *, held: Held, now: datetime) -> Doc:
         raise Refused(effect.detail["refused"])
     if not is_live(running):
         _done(effect, "the plan had ended", held=held, now=now)
-        raise Refused("The plan had ended meanwhile.")
+        raise Ended("The plan had ended meanwhile.")
     path = f"/v1/subscriptions/{running['id']}"
     try:
         schedules.let_go(held, running["id"])

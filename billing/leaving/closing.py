@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +18,10 @@ from billing import effects, suspension
 from billing.leaving import erasing
 from billing.leaving.withdrawals import ALPHABET
 from billing.lifecycle import checkout, subscriptions
+from billing.lifecycle.lease import Held
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
+from billing.signals import account_closed
 from billing.stripe import gateway
 
 __all__ = [
@@ -77,12 +81,12 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     invoice = owed(account)
     if invoice is not None:
         raise StillOwing(invoice)
-    draft = _draft(account)
-    if draft is not None:
-        raise StillDrafted(draft)
     reference = "".join(secrets.choice(ALPHABET) for _ in range(10))
     # Under the lease, so that nobody begins a plan in another window between the look and the end.
-    with subscriptions.acting(account=account, purpose="closing", follow=False) as held, held.committing():
+    with (
+        subscriptions.acting(account=account, purpose="closing", follow=False) as held,
+        _unless_drafted(held),
+    ):
         if Subscription.objects.live().filter(account=account).exists():
             raise Busy("The plan has not ended yet.")
         effects.owe_mail(
@@ -109,8 +113,9 @@ def close(*, account: Account, by: User, now: datetime) -> str:
         # A product that still asks is told no, also for what the free plan gives.
         suspension.suspend(account=account, reason="The account was closed by its owner.", now=now)
         Customer.objects.filter(account=account).update(
-            card_brand="", card_last4="", card_exp_month=None, card_exp_year=None
+            card_brand="", card_last4="", card_exp_month=None, card_exp_year=None, card_digest=""
         )
+        account_closed.send(Account, account=account)
     return reference
 
 
@@ -126,6 +131,16 @@ def _end_at_stripe(account: Account) -> dict[str, Any] | None:
     # A page that is still open could be paid after the account is gone.
     checkout.close_tills(account=account)
     return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None
+
+
+@contextmanager
+def _unless_drafted(held: Held) -> Iterator[None]:
+    """The transaction that closes, after a look for drafts: under the lease, so that staff bill nothing in between."""
+    draft = _draft(held.account)
+    if draft is not None:
+        raise StillDrafted(draft)
+    with held.committing():
+        yield
 
 
 def _draft(account: Account) -> dict[str, Any] | None:

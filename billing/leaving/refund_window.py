@@ -55,7 +55,7 @@ def offer_to(account: Account, *, by: User, now: datetime) -> Offer | None:
     paid = tuple(
         payment
         for payment in Payment.objects.filter(
-            stripe_subscription_id=subscription.stripe_subscription_id, status="paid"
+            stripe_subscription_id=subscription.stripe_subscription_id, status="paid", dispute_state=""
         ).order_by("created_at", "pk")
         if payment.amount_paid > payment.amount_refunded
     )

@@ -8,7 +8,7 @@ from billing.lifecycle.subscriptions import Busy
 from billing.models import Effect, Payment
 from billing.stripe import gateway
 
-__all__ = ["Busy", "NotRefundable", "refund", "refundable"]
+__all__ = ["Busy", "NotRefundable", "refund", "refundable", "why_not"]
 
 
 class NotRefundable(Exception):
@@ -16,10 +16,27 @@ class NotRefundable(Exception):
 
 
 def refundable(payment: Payment) -> int:
-    """What may still be given back, in minor units of the payment's currency."""
-    if payment.status != "paid" or not (payment.stripe_payment_intent_id or payment.stripe_charge_id):
+    """What may still be given back, in minor units of the payment's currency.
+
+    Nothing while a bank asks for it or when it has taken it: Stripe refuses
+    (https://docs.stripe.com/disputes/responding), and nobody is to have it twice.
+    """
+    if (
+        payment.dispute_state
+        or payment.status != "paid"
+        or not (payment.stripe_payment_intent_id or payment.stripe_charge_id)
+    ):
         return 0
     return payment.amount_paid - payment.amount_refunded
+
+
+def why_not(payment: Payment) -> str:
+    """Why nothing can be given back, for staff; "" when something can."""
+    if payment.dispute_state == "lost" and payment.taken_back_at:
+        return f"The bank has taken this payment back on {payment.taken_back_at:%-d %B %Y}."
+    if payment.dispute_state:
+        return "A bank asks for this payment back; until that is decided Stripe gives nothing back."
+    return "" if refundable(payment) else "Nothing of this payment can be given back."
 
 
 def refund(*, payment: Payment, amount: int, reason: str, nonce: str) -> None:
@@ -34,7 +51,9 @@ def refund(*, payment: Payment, amount: int, reason: str, nonce: str) -> None:
             return
         payment.refresh_from_db()
         if not 0 < amount <= refundable(payment):
-            raise NotRefundable(f"At most {refundable(payment)} can be given back of this payment.")
+            raise NotRefundable(
+                why_not(payment) or f"At most {refundable(payment)} can be given back of this payment."
+            )
         target = (
             {"payment_intent": payment.stripe_payment_intent_id}
             if payment.stripe_payment_intent_id

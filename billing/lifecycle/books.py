@@ -11,8 +11,8 @@ from accounts.models import Account
 from billing import alerts, catalog, messages
 from billing.changes import following
 from billing.deals import following as deals
-from billing.lifecycle import customers, projection, trials
-from billing.models import CheckoutIntent, Customer, Payment, Subscription, SubscriptionItem
+from billing.lifecycle import customers, debtors, projection, trials
+from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
 from billing.stripe import mirror
 from billing.stripe.truth import Truth
@@ -38,6 +38,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         _write_checkouts(truth, account=account, now=now)
         _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
+        debtors.look(truth, account=account, now=now)
     following.settle(truth, account=account, now=now)
     messages.tell(truth, customer=customer, was=was, now=now)
     # A clock may have been moved while we asked, and clocks only go forwards.
@@ -66,6 +67,8 @@ def _write_subscriptions(truth: Truth, *, account: Account, now: datetime) -> bo
         )
         for document in truth.subscriptions
     ]
+    if PlanChange.objects.filter(account=account, state=PlanChange.State.SET_ASIDE).exists():
+        _keep_planned_charges(values, truth, known)
     changed = False
     # Those that ended first: the database allows one live subscription per account at any moment.
     for value in sorted(values, key=lambda value: bool(value.row["is_live"])):
@@ -92,6 +95,19 @@ def _write_subscriptions(truth: Truth, *, account: Account, now: datetime) -> bo
     for row in gone:
         changed |= _end(row, now=now)
     return changed
+
+
+def _keep_planned_charges(
+    values: list[projection.SubscriptionValues], truth: Truth, known: dict[str, Subscription]
+) -> None:
+    """While a change at once waits for the bank, what is planned has no schedule that Stripe could count with. Unless
+    the payment is confirmed it is planned again, so what it was to cost stays the next charge.
+    """
+    waits = {document["id"] for document in truth.live() if document.get("pending_update")}
+    for value in values:
+        row = known.get(value.stripe_subscription_id)
+        if row is not None and value.stripe_subscription_id in waits:
+            value.row["next_charge_amount"] = row.next_charge_amount
 
 
 def _write_items(subscription: Subscription, items: dict[str, dict[str, Any]]) -> bool:
@@ -153,6 +169,7 @@ def _write_customer(truth: Truth, *, customer: Customer) -> None:
     Customer.objects.filter(pk=customer.pk).update(
         currency=truth.customer.get("currency") or "",
         **projection.of_card(truth.customer, truth.live()),
+        card_digest=debtors.digest(truth),
     )
 
 

@@ -15,7 +15,17 @@ from accounts.models import Account
 from billing import alerts, clock, oversight
 from billing.changes import planning
 from billing.deals import replacing
-from billing.lifecycle import books, customers, duplicates, lease, money_back, pack_grants, schedules, trials
+from billing.lifecycle import (
+    books,
+    customers,
+    disputed,
+    duplicates,
+    lease,
+    money_back,
+    pack_grants,
+    schedules,
+    trials,
+)
 from billing.lifecycle.lease import Held, LeaseLost
 from billing.lifecycle.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
@@ -214,9 +224,11 @@ def _serve(held: Held) -> None:
         failed = _mirror(said, held)
         pack_grants.follow(said, account=held.account, held=held, now=now)
         schedules.take_new_card(said, held=held, now=now)
-        disputes.look_again(said, held=held, now=now)
+        found = disputes.look_again(said, held=held, now=now)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
+            if found is not None:
+                disputed.note(held.account, disputes=found)
             oversight.tell(held.account, now=now)
             for explanation in failed:
                 _tell_of_mirror(explanation, account=held.account, now=now)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from accounts.notifications import notify
 from billing import catalog, entitlements
 from billing.messages.words import card, is_by_use, iso, next_charge, plan_name
@@ -160,7 +162,22 @@ def _ended(subscription: Subscription, *, now: datetime) -> None:
         ended_at=iso(subscription.ended_at or now),
         is_unpaid=unpaid.exists(),
         free_plan=rights.plan.name,
+        **_open_invoice(unpaid.filter(status="open")),
     )
+
+
+def _open_invoice(unpaid: QuerySet[Payment]) -> dict[str, Any]:
+    """The oldest that can still be paid, and whether there are more."""
+    first = unpaid.order_by("created_at", "pk").first()
+    if first is None:
+        return {}
+    return {
+        "number": first.number,
+        "amount": first.amount_due - first.amount_paid,
+        "currency": first.currency,
+        "url": first.hosted_invoice_url,
+        "has_more": unpaid.exclude(pk=first.pk).exists(),
+    }
 
 
 def _tell(kind: str, subscription: Subscription, *more: str | None, now: datetime, **context: Any) -> None:

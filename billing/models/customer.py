@@ -32,6 +32,8 @@ class Customer(models.Model):
     card_last4 = models.CharField(max_length=4, blank=True)
     card_exp_month = models.PositiveSmallIntegerField(null=True, blank=True)
     card_exp_year = models.PositiveSmallIntegerField(null=True, blank=True)
+    # A keyed hash by which the same number is known on another account.
+    card_digest = models.CharField(max_length=64, blank=True, default="", db_default="", db_index=True)
 
     # The lease (D5): who holds a greater token may write; an expired holder's late write is refused by its token.
     lease_token = models.BigIntegerField(default=0)

@@ -24,6 +24,10 @@ class Payment(models.Model):
     amount_due = models.BigIntegerField()
     amount_paid = models.BigIntegerField()
     amount_refunded = models.BigIntegerField(default=0)
+    # "" none, won or a mere inquiry; "open": the bank asks for it; "lost": the bank has taken `amount_taken_back`.
+    dispute_state = models.CharField(max_length=8, blank=True, default="", db_default="")
+    amount_taken_back = models.BigIntegerField(default=0, db_default=0)
+    taken_back_at = models.DateTimeField(null=True, blank=True)
     attempt_count = models.PositiveIntegerField(default=0)
     next_payment_attempt_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)

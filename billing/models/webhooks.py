@@ -89,7 +89,17 @@ def _ids_of(payload: Any) -> dict[str, Any]:
     return {
         **{key: payload[key] for key in ("id", "object", "type") if key in payload},
         "data": {"object": ids},
+        **_thin(payload),
     }
+
+
+def _thin(payload: Any) -> dict[str, Any]:
+    """A thin (v2) letter names what it is about beside its data: https://docs.stripe.com/event-destinations#thin-events"""
+    about = (payload or {}).get("related_object")
+    if not isinstance(about, dict):
+        return {}
+    named = {key: about[key] for key in ("id", "type", "url") if isinstance(about.get(key), str)}
+    return {"related_object": named}
 
 
 class WebhookRejection(models.Model):

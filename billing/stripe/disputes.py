@@ -11,16 +11,13 @@ from django.db.models import F
 
 from accounts.models import Account
 from billing import effects
-from billing.lifecycle import lease
+from billing.lifecycle import disputed, lease
 from billing.lifecycle.lease import Held
 from billing.messages import disputes as messages
 from billing.models import Customer, Effect
 from billing.stripe import gateway
 from billing.stripe.truth import Truth
 
-# Inquiries (`warning_…`) take no money, and a prevented dispute never was one:
-# https://docs.stripe.com/api/disputes/object#dispute_object-status
-STATES = {"needs_response": "open", "under_review": "open", "lost": "lost"}
 NEWEST_CHARGES = 100
 
 
@@ -42,13 +39,16 @@ def follow(account: Account, customer_id: str, *, now: datetime) -> None:
     inquiry, does not make another that was lost undone.
     """
     with lease.hold(account=account, purpose="dispute") as held:
-        state = _gravest_state(_disputes(_charges(customer_id)))
+        found = _disputes(_charges(customer_id))
+        state = _gravest_state(found)
         with held.committing() as customer:
             _write(state, customer=customer, now=customer.clock_now or now)
+            disputed.note(account, disputes=found)
 
 
-def look_again(said: Truth, *, held: Held, now: datetime) -> None:
-    """As `follow`, in a sync and under its lease: what a lost letter would have told is found too.
+def look_again(said: Truth, *, held: Held, now: datetime) -> list[dict[str, Any]] | None:
+    """As `follow`, in a sync and under its lease: what a lost letter would have told is found too. Answers the
+    disputes, to be noted on the payments once those are written; None when there was nothing to ask for.
 
     Costs a call for each disputed charge, and none for who was never disputed. `now` is the account's time. Raises
     LeaseLost and the gateway's errors.
@@ -57,10 +57,12 @@ def look_again(said: Truth, *, held: Held, now: datetime) -> None:
         # Of a customer who was deleted, or has more charges than were asked for, this says nothing.
         is_all = not said.is_deleted and len(said.charges) < NEWEST_CHARGES
         if not held.customer.dispute_state or not is_all:
-            return
-    state = _gravest_state(_disputes(said.charges))
+            return None
+    found = _disputes(said.charges)
+    state = _gravest_state(found)
     with held.saving() as customer:
         _write(state, customer=customer, now=now)
+    return found
 
 
 def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
@@ -94,7 +96,9 @@ def _gravest_state(found: list[dict[str, Any]]) -> str:
             "key", flat=True
         )
     )
-    states = {STATES.get(dispute["status"], "") for dispute in found if _key(dispute["id"]) not in forgiven}
+    states = {
+        disputed.STATES.get(dispute["status"], "") for dispute in found if _key(dispute["id"]) not in forgiven
+    }
     return next((state for state in ("lost", "open") if state in states), "")
 
 

@@ -55,6 +55,12 @@ def planned_change(account: Account) -> PlanChange | None:
     return waiting.order_by("is_later").first()
 
 
+@register.simple_tag
+def change_set_aside(account: Account) -> PlanChange | None:
+    """What is planned for the period's end if the change that waits for its payment is not confirmed."""
+    return PlanChange.objects.filter(account=account, state="set_aside").order_by("-pk").first()
+
+
 @register.filter
 def ends_of(change: PlanChange) -> dict[str, str]:
     """`before` and `after` of a change, in words."""

@@ -140,6 +140,7 @@ def _show(request: AccountRequest) -> HttpResponse:
             "better": [difference for difference in differences if not difference.is_worse],
             "seats_taken": seats.taken(account, now=clock.wall()),
             "names": telling.ends(wish),
+            **_planned(account),
             "minutes": int(tokens.GOOD_FOR.total_seconds() // 60),
         },
     )
@@ -239,11 +240,25 @@ def _refused(request: AccountRequest, refusal: ChangeRefused) -> HttpResponse:
 
 
 def _words(change: PlanChange) -> dict[str, Any]:
-    price = catalog.current().find_price(change.to_price)
-    planned = PlanChange.objects.filter(account=change.account, state=PlanChange.State.SCHEDULED).first()
+    # Taken back in the moment in which this one was made.
+    undone = PlanChange.objects.filter(
+        account=change.account,
+        state=PlanChange.State.UNDONE,
+        is_later=True,
+        finished_at=change.finished_at,
+        created_at__lte=change.created_at,
+    )
+    gave_way = undone.order_by("-pk").first() if change.finished_at else None
     return {
         "names": telling.names(change),
-        "price": price,
-        "planned": planned,
-        "planned_names": telling.names(planned) if planned else {},
+        "price": catalog.current().find_price(change.to_price),
+        **_planned(change.account),
+        "gave_way": gave_way,
+        "gave_way_names": telling.names(gave_way) if gave_way else {},
     }
+
+
+def _planned(account: Account) -> dict[str, Any]:
+    """What waits for the period's end."""
+    planned = PlanChange.objects.filter(account=account, state=PlanChange.State.SCHEDULED).first()
+    return {"planned": planned, "planned_names": telling.names(planned) if planned else {}}

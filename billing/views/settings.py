@@ -12,8 +12,8 @@ from accounts.requests import AccountRequest
 from billing import catalog, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
-from billing.lifecycle import checkout, subscriptions
-from billing.models import Customer, Payment, Subscription
+from billing.lifecycle import checkout, open_invoices, subscriptions
+from billing.models import Customer, Payment, PlanChange, Subscription
 from billing.stripe import gateway
 
 BUSY = "Another change to this account's plan is in progress. Try again in a moment."
@@ -27,6 +27,8 @@ PAYMENTS_SHOWN = 24
 def overview(request: AccountRequest) -> HttpResponse:
     """The plan, its status, the next charge, the card and the payments. Members see it without money or buttons."""
     account = request.account
+    if request.member.may_bill:
+        _look_at_open_invoices(request)
     rights = rights_of_request.of(request)
     subscription = rights.subscription
     ended = _ended(account) if subscription is None else None
@@ -43,6 +45,8 @@ def overview(request: AccountRequest) -> HttpResponse:
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": Customer.objects.filter(account=account).first(),
             "may_bill": request.member.may_bill,
+            # The invoice of a change is not a failed payment while the bank waits for the customer.
+            "waiting": PlanChange.objects.filter(account=account, state=PlanChange.State.WAITING).first(),
             "may_end_now": _is_off(rights),
             "ends": subscription.cancel_at or subscription.current_period_end if subscription else None,
             "payments": Payment.objects.filter(account=account)
@@ -52,6 +56,19 @@ def overview(request: AccountRequest) -> HttpResponse:
             else (),
         },
     )
+
+
+def _look_at_open_invoices(request: AccountRequest) -> None:
+    """Before anything is read of the account: Stripe's page for an invoice sends nobody back here by itself."""
+    try:
+        is_known = open_invoices.look_again(account=request.account)
+    except gateway.StripeError:
+        messages.info(
+            request, "Stripe does not answer just now; a payment made a moment ago shows here later."
+        )
+    else:
+        if not is_known:
+            messages.info(request, "Stripe is telling us of a payment; this takes a few seconds.")
 
 
 def _ended(account: Account) -> Subscription | None:

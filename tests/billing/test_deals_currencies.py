@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.models import Account
 from billing import catalog, clock, entitlements
 from billing.catalog.reading import CatalogError, load
-from billing.models import CheckoutIntent, Payment, Subscription
+from billing.models import CheckoutIntent, Offer, Payment, Subscription
 from billing.stripe import gateway
 from tests.billing.shopping import at_stripe, let_pass, pay
 
@@ -107,6 +107,30 @@ def test_the_currency_of_the_first_purchase_stays(bazaar, account, at_work):
     )
     assert "You pay in EUR since your first purchase" in said(answer)
     assert CheckoutIntent.objects.filter(account=account).count() == 1
+
+
+def test_staff_are_told_when_they_make_an_offer_in_another_currency(bazaar, account, at_work, as_dana):
+    buy_in(at_work, bazaar, "eur")
+    wanted = {
+        "account": str(account.pk),
+        "plan_key": "team",
+        "interval": "year",
+        "seats": "20",
+        "price": "150.00",
+        "periods": "1",
+        "days_until_due": "30",
+        "trial_days": "0",
+        "overrides": "{}",
+        "terms": "",
+        "open_until_0": f"{clock.now(account) + timedelta(days=20):%Y-%m-%d}",
+        "open_until_1": "12:00:00",
+        "recipient": "buyer@example.com",
+    }
+
+    page = said(as_dana.post("/staff/billing/offer/add/", wanted))
+
+    assert "pays in EUR, which Stripe cannot change for a customer, and offers are made in USD" in page
+    assert not Offer.objects.exists()
 
 
 @pytest.mark.parametrize("currency", ["gbp", "EUR", "x" * 90])

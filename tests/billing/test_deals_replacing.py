@@ -236,6 +236,9 @@ def test_the_plan_ended_before_it_was_carried_through_the_next_press_begins_it(
     answered_again(stripe_fails)
     gateway.delete(f"/v1/subscriptions/{running.stripe_subscription_id}")
     subscriptions.serve_owed()
+    told = Alert.objects.get(kind="offer_refused").message
+    assert "had ended before it could" in told and "begins a plan of its own" in told
+    assert "Stripe refused" not in told and "as it was" not in told
 
     assert client.post(page_of(offer), YES).status_code == 302
 

@@ -9,13 +9,15 @@ from django.urls import reverse
 from accounts.models import Notification
 from billing import clock, entitlements
 from billing.access import Level
-from billing.lifecycle import subscriptions
-from billing.models import Customer, Payment, Subscription
+from billing.lifecycle import lease, subscriptions
+from billing.models import Alert, Customer, Payment, Subscription
 from billing.stripe import gateway
+from simulator.hosted import invoices as hosted_invoice
+from tests import factories
 from tests.accounts.conftest import acting_for
 from tests.billing import purchases
 from tests.billing.changing import change
-from tests.billing.shopping import VISA, buy, change_card, let_pass
+from tests.billing.shopping import VISA, buy, card, change_card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,6 +100,41 @@ def test_in_grace_the_page_names_the_sum_the_next_try_and_the_day_access_ends(
     assert level(account) == Level.GRACE
     for_bob = notice(as_bob)
     assert "Ask Alice" in for_bob and failed.open_invoice_url not in for_bob and "$38" not in for_bob
+
+
+def test_who_pays_on_stripes_page_and_comes_back_sees_it_paid_before_any_letter(
+    shop, account, alice, as_alice
+):
+    paying(shop, account, alice)
+    fail(shop, account)
+    assert "Payment failed" in text(as_alice.get("/billing/"))
+    [owed] = Payment.objects.filter(account=account, status="open")
+    hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card())
+
+    said = text(as_alice.get("/billing/"))
+
+    assert "Payment failed" not in said and "A payment is missing" not in said
+    assert "Failed" not in said.partition("Payments Date")[2]
+    assert Payment.objects.get(pk=owed.pk).status == "paid"
+    assert level(account) == Level.FULL
+
+
+def test_while_stripe_is_away_or_somebody_else_is_at_it_billing_says_that_it_may_be_behind(
+    shop, account, alice, as_alice, stripe_fails
+):
+    paying(shop, account, alice)
+    fail(shop, account)
+    [owed] = Payment.objects.filter(account=account, status="open")
+    hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card())
+    stripe_fails(method="GET", path="/v1/invoices/*", status=500, times=20)
+    assert "a payment made a moment ago shows here later" in text(as_alice.get("/billing/"))
+    stripe_fails.call_off()
+    gateway.line.forget()
+
+    with lease.hold(account=account, purpose="a long act"):
+        assert "Stripe is telling us of a payment" in text(as_alice.get("/billing/"))
+
+    assert "Payment failed" not in text(as_alice.get("/billing/"))
 
 
 def test_seats_bought_while_the_renewal_was_a_draft_move_no_day_of_grace(shop, account, alice, as_alice):
@@ -305,3 +342,43 @@ def test_the_letter_of_a_refused_card_says_what_the_page_says(shop, account, ali
     assert f"{until:%-d %B %Y, %H:%M} UTC" in letter.text
     assert f"{failed.next_payment_attempt_at:%-d %B %Y}" in letter.text
     assert failed.open_invoice_url in letter.text
+
+
+# --- The same card on another account ------------------------------------------------------------------------
+
+
+TEAM = "automation_team_month"  # without a trial, which the same card would have only once
+
+
+@pytest.fixture
+def automation(settings, request):
+    settings.BILLING_CATALOG = "automation"
+    return request.getfixturevalue("shop")
+
+
+def test_staff_are_told_once_when_a_debtors_card_buys_a_plan_for_another_account(
+    automation, account, alice, charlie
+):
+    buy(automation, account, alice, TEAM)
+    fail(automation, account)
+    change_card(automation, account, VISA)  # entered, and the invoice still open
+    sync(account)
+    other = factories.organization(owner=charlie, name="Charlie Ltd")
+
+    buy(automation, other, charlie, TEAM)
+
+    alert = Alert.objects.get(kind="same_card_owes")
+    assert alert.account == other
+    assert "runs a plan on the card of Alice & Co" in alert.message
+    assert level(other) == Level.FULL
+    Alert.objects.update(resolved_at=clock.wall())
+    sync(other)
+    assert not Alert.objects.filter(kind="same_card_owes", resolved_at=None).exists()
+
+
+def test_a_card_that_owes_nothing_elsewhere_is_nobodys_business(automation, account, alice, charlie):
+    buy(automation, account, alice, TEAM)
+
+    buy(automation, factories.organization(owner=charlie, name="Charlie Ltd"), charlie, TEAM)
+
+    assert not Alert.objects.filter(kind="same_card_owes").exists()

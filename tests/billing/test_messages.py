@@ -159,6 +159,30 @@ def test_a_plan_lost_for_want_of_payment_says_so(kaboot, account, alice):
     assert "because a payment was missing. From now on Free applies" in latest(account, "ended").text
 
 
+def test_a_plan_lost_for_want_of_payment_names_the_open_invoice_and_leads_to_it(kaboot, account, alice):
+    end = buy(kaboot, account, alice, "kaboot_pro_month").current_period_end
+    change_card(kaboot, account, DECLINED_LATER)
+
+    let_pass(account, end + timedelta(days=30))
+    sync(account)
+
+    [owed] = Payment.objects.filter(account=account, status="open")
+    words = latest(account, "ended").text
+    assert f"Invoice {owed.number} over $5.00 is open. Paying settles the debt" in words
+    assert f"Pay it: {owed.hosted_invoice_url}" in words
+    gateway.post(f"/v1/invoices/{owed.stripe_invoice_id}/void", idempotency_key="void")
+
+
+def test_a_plan_that_ends_as_wanted_names_no_invoice(kaboot, account, alice):
+    bought = buy(kaboot, account, alice, "kaboot_pro_month")
+    subscriptions.cancel(account=account)
+
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    sync(account)
+
+    assert "is open" not in latest(account, "ended").text
+
+
 def test_a_bank_that_wants_its_customer_is_told_with_the_page_to_confirm_on(kaboot, account, alice):
     subscription = buy(kaboot, account, alice, "kaboot_pro_month")
     _pay_from_now_on_with(account, "pm_card_authenticationRequired")

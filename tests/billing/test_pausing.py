@@ -92,6 +92,25 @@ def test_before_it_begins_a_pause_is_taken_back_for_nothing(shop_with_pauses, bo
     assert paid(account) == [500, 500]
 
 
+def test_going_on_names_what_the_plan_costs_with_its_discount_and_charges_that(
+    shop_with_pauses, bought, account, alice_at_work
+):
+    coupon = gateway.post("/v1/coupons", {"percent_off": 20, "duration": "forever"}, idempotency_key="off")
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"discounts": [{"coupon": coupon["id"]}]},
+        idempotency_key="less",
+    )
+    alice_at_work.post("/billing/pause/", {"months": "3"})
+    let_pass(account, bought.current_period_end + timedelta(days=10))
+    shown = text(alice_at_work.get("/billing/"))
+    assert "Go on now for $4.00" in shown and "and then $4.00 is charged" in shown
+
+    alice_at_work.post("/billing/go-on/")
+
+    assert sorted(paid(account)) == [400, 500]
+
+
 def test_going_on_sooner_begins_a_month_that_is_paid_that_day(
     shop_with_pauses, bought, account, alice_at_work
 ):

@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from accounts.models import Notification
 from billing import clock
 from billing.lifecycle import subscriptions
 from billing.models import Alert, Customer, PlanChange, Subscription
 from billing.stripe import gateway
+from simulator.hosted import checkout as hosted
 from simulator.hosted import invoices as hosted_invoice
 from tests.billing.changing import acts_for, change, look, press
 from tests.billing.shopping import DECLINED_LATER, VISA, at_stripe, buy, change_card, let_pass
@@ -122,6 +124,35 @@ def test_while_the_bank_asks_it_is_set_aside_and_called_off_it_is_planned_again(
     assert is_as_it_was(client, shop, account, planned)
 
 
+def test_while_the_bank_asks_billing_says_so_with_the_link_and_names_the_charge_that_is_planned(
+    client, shop, account, planned
+):
+    assert "$99.00 on 30 November 2027" in dated(text(client.get("/billing/")), account)
+    needs_the_bank(account)
+    press(client, look(client, price=TOP_YEAR))
+    asked = PlanChange.objects.get(state="waiting")
+
+    page = client.get("/billing/")
+
+    said = dated(text(page), account)
+    assert "Failed" not in said
+    assert "Waits for you $3,850.00 Confirm" in said
+    assert f'<a href="{asked.invoice_url}">Confirm<' in page.content.decode()
+    assert "$99.00 on 30 November 2027" in said
+    assert "Unless you do, Team, monthly from 30 November 2027 stays planned" in said
+
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=True)
+    client.get(f"/billing/change/{asked.pk}/")
+    assert "$4,800.00 on 30 November 2027" in dated(text(client.get("/billing/")), account)
+
+
+def dated(said, account):
+    """As on the day this was written: the tests buy today."""
+    ends = live(account).current_period_end
+    return said.replace(f"{ends:%-d %B %Y}", "30 November 2027")
+
+
 def test_never_confirmed_at_the_bank_it_is_planned_again(client, shop, account, planned, settle):
     needs_the_bank(account)
     press(client, look(client, price=TOP_YEAR))
@@ -153,8 +184,6 @@ def test_planned_again_after_the_day_it_was_planned_for_the_page_says_the_next_o
 
 
 def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account, planned):
-    from simulator.hosted import checkout as hosted
-
     needs_the_bank(account)
     press(client, look(client, price=TOP_YEAR))
     asked = PlanChange.objects.get(state="waiting")
@@ -166,6 +195,31 @@ def test_confirmed_at_the_bank_the_upgrade_takes_its_place(client, shop, account
     planned.refresh_from_db()
     assert live(account).price_lookup_key == TOP_YEAR
     assert planned.state == "undone" and scheduled_at_stripe(shop, account) is None
+
+
+def test_an_upgrade_says_before_and_after_that_it_takes_back_what_was_planned(client, shop, account, planned):
+    page = look(client, price=TOP_YEAR)
+    assert (
+        "takes the place of what is planned: Team, monthly from 30 November 2027 is taken back once this is paid"
+        in (dated(text(page), account))
+    )
+
+    done = press(client, page)
+
+    what = "What was planned, Team, monthly from 30 November 2027, is taken back."
+    assert what in dated(text(done), account)
+    told = Notification.objects.get(account=account, kind="plan_changed")
+    assert what in dated(told.text, account)
+    inbox = text(client.get(reverse("accounts:notifications")))
+    assert "No longer so" in inbox.partition("becomes Team, monthly on")[2].partition("keeps")[0]
+    assert inbox.count("No longer so") == 1
+
+
+def test_taken_back_by_hand_what_was_announced_is_no_longer_so(client, shop, account, planned):
+    client.post(f"/billing/change/{planned.pk}/take-back/")
+
+    assert Notification.objects.get(kind="downgrade_scheduled").overtaken_at
+    assert text(client.get(reverse("accounts:notifications"))).count("No longer so") == 1
 
 
 def test_when_stripe_goes_away_before_the_payment_it_is_planned_again(
@@ -339,3 +393,62 @@ def test_planned_for_a_price_nobody_knows_staff_are_told(by_hand, client, accoun
 
     assert not PlanChange.objects.exists()
     assert Alert.objects.get(kind="unknown_schedule").account == account
+
+
+def ends_by_schedule(subscription, **last):
+    """Support lets the plan end with what is planned, in the Dashboard."""
+    made = gateway.post(
+        "/v1/subscription_schedules",
+        {"from_subscription": subscription.stripe_subscription_id},
+        idempotency_key="ending",
+    )
+    running = made["phases"][0]
+    phase = {"items": [{"price": running["items"][0]["price"], "quantity": 1}]}
+    phase |= {"start_date": running["start_date"], **(last or {"end_date": running["end_date"]})}
+    gateway.post(
+        f"/v1/subscription_schedules/{made['id']}",
+        {"phases": [phase], "end_behavior": "cancel"},
+        idempotency_key="ending phases",
+    )
+
+
+def test_a_schedule_of_the_dashboard_that_ends_the_plan_is_shown_as_an_ending(
+    client, shop, account, alice, settle
+):
+    bought = buy(shop, account, alice, TEAM)
+    ends_by_schedule(bought)
+
+    settle()
+
+    said = text(client.get("/billing/"))
+    last = f"{bought.current_period_end:%-d %B %Y}"
+    assert f"Ends {last}" in said
+    assert f"Everything works until {last} . Nothing more is charged." in said
+    assert "$99.00 on" not in said
+    assert Notification.objects.filter(account=account, kind="canceled").exists()
+    let_pass(account, bought.current_period_end + SOON)
+    settle()
+    assert not Subscription.objects.live().filter(account=account).exists()
+
+
+def test_what_ends_by_a_schedule_can_be_kept(client, shop, account, alice, settle):
+    ends_by_schedule(buy(shop, account, alice, TEAM))
+    settle()
+
+    client.post("/billing/resume/")
+
+    assert not live(account).is_canceling and scheduled_at_stripe(shop, account) is None
+    assert "$99.00 on" in text(client.get("/billing/"))
+
+
+def test_an_end_beyond_the_running_period_says_that_it_renews_until_then(
+    client, shop, account, alice, settle
+):
+    bought = buy(shop, account, alice, TEAM)
+    ends_by_schedule(bought, duration={"interval": "month", "interval_count": 3})
+
+    settle()
+
+    said = text(client.get("/billing/"))
+    assert f"Until then it renews as before, next on {bought.current_period_end:%-d %B %Y}" in said
+    assert "Nothing more is charged" not in said

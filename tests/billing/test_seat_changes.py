@@ -64,6 +64,19 @@ def test_more_seats_are_paid_for_the_rest_of_the_month_and_are_there_at_once(cli
     assert Notification.objects.get(account=account, kind="seats_changed").context["after"] == 5
 
 
+def test_more_seats_while_fewer_are_planned_leave_no_word_of_fewer(client, shop, account, alice):
+    paid_team(shop, account, alice, 8)
+    assert change(client, seats="6").state == "scheduled"
+
+    page = look(client, seats="9")
+    assert "takes the place of what is planned: Team with 6 seats" in text(page)
+    press(client, page)
+
+    told = Notification.objects.get(account=account, kind="seats_changed")
+    assert "What was planned, Team with 6 seats from" in told.text and "is taken back" in told.text
+    assert Notification.objects.get(kind="downgrade_scheduled").overtaken_at
+
+
 def test_fewer_seats_come_with_the_next_period_and_are_not_filled_meanwhile(client, shop, account, alice):
     end = paid_team(shop, account, alice, 5).current_period_end
     page = look(client, seats="3")

@@ -198,6 +198,60 @@ def test_a_dispute_that_was_lost_is_forgiven_for_ever_and_the_next_one_counts_ag
     assert not entitlements.of(account, now=clock.now(account)).is_blocked
 
 
+def test_a_payment_the_bank_took_back_says_so_to_the_customer_and_to_staff_and_is_not_given_back_again(
+    kaboot, account, alice, as_dana, settle
+):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, CARD_THAT_IS_DISPUTED)
+    checkout.complete(account=account, session_id=intent.stripe_session_id)
+    settle()
+    payment = Payment.objects.get()
+    at_work = acting_for(account, alice)
+    its_page = reverse("admin:billing_payment_change", args=[payment.pk])
+    assert "Disputed" in text(at_work.get("/billing/"))
+    assert "Give back…" not in text(as_dana.get(its_page))
+    assert "A bank asks for this payment back" in text(give_back(as_dana, payment, "5.00"))
+    [dispute] = [found for charge in at_stripe(kaboot, account, "charge") for found in _disputes_of(charge)]
+
+    _lose(dispute)
+    settle()
+
+    day = f"{clock.now(account):%-d %B %Y}"
+    shown = text(at_work.get("/billing/"))
+    assert f"Taken back by the bank on {day}" in shown
+    assert " Paid " not in shown.partition("Payments")[2]
+    assert "Give back…" not in text(as_dana.get(its_page))
+    listed = text(as_dana.get(reverse("admin:billing_payment_changelist")))
+    assert f"Taken back by the bank on {day}" in listed
+    assert f"The bank has taken this payment back on {day}" in text(give_back(as_dana, payment, "5.00"))
+    # what Stripe is asked anew, by the daily comparison too, leaves it so, and forgiving it brings no money back
+    as_dana.post(
+        reverse("admin:billing_customer_changelist"),
+        {"action": "forgive_disputes", "_selected_action": [str(account.pk)]},
+    )
+    call_command("reconcile_billing", verbosity=0)
+    payment.refresh_from_db()
+    assert (payment.dispute_state, payment.amount_taken_back) == ("lost", 500)
+    assert at_work.get("/billing/money-back/").status_code == 404
+
+
+def test_a_payment_whose_dispute_was_won_is_paid_and_may_be_given_back(
+    kaboot, account, alice, as_dana, settle
+):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, CARD_THAT_IS_DISPUTED)
+    checkout.complete(account=account, session_id=intent.stripe_session_id)
+    settle()
+    [dispute] = [found for charge in at_stripe(kaboot, account, "charge") for found in _disputes_of(charge)]
+
+    _answer(dispute, "winning_evidence")
+    settle()
+
+    assert Payment.objects.get().dispute_state == ""
+    page = as_dana.get(reverse("admin:billing_payment_change", args=[Payment.objects.get().pk]))
+    assert "Give back…" in text(page)
+
+
 def _disputes_of(charge):
     from billing.stripe import gateway
 
@@ -205,10 +259,14 @@ def _disputes_of(charge):
 
 
 def _lose(dispute):
+    _answer(dispute, "losing_evidence")
+
+
+def _answer(dispute, evidence):
     from billing.stripe import gateway
 
     gateway.post(
         f"/v1/disputes/{dispute['id']}",
-        {"evidence": {"uncategorized_text": "losing_evidence"}, "submit": True},
-        idempotency_key="lose",
+        {"evidence": {"uncategorized_text": evidence}, "submit": True},
+        idempotency_key=evidence,
     )

@@ -259,3 +259,14 @@ def test_a_flood_of_rubbish_writes_little_and_is_counted_all_the_same(
     rejections.count(reason="signature", now=moments[0] + timedelta(seconds=1))
 
     assert refused("signature") == 1001
+
+
+def test_a_thin_letter_that_is_stripped_still_names_what_it_is_about():
+    about = {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"}
+    post(thin_letter("v1.billing.meter.error_report_triggered", about={**about, "name": {"of": "Ada"}}))
+
+    WebhookEvent.objects.strip()
+
+    kept = WebhookEvent.objects.get().payload
+    assert kept["related_object"] == about
+    assert "Ada" not in json.dumps(kept)

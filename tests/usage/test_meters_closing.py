@@ -13,8 +13,9 @@ from django.utils import timezone
 from accounts.models import Account
 from billing import clock, effects, signals
 from billing.lifecycle import money_back, subscriptions
-from billing.models import Alert, Customer, Payment, Subscription
+from billing.models import Alert, Customer, Effect, Payment, Subscription
 from billing.stripe import gateway
+from tests.accounts.conftest import acting_for
 from tests.billing.shopping import at_stripe, buy, let_pass
 from tests.usage.conftest import Wires
 from usage import metering, meters, tasks
@@ -488,6 +489,16 @@ def test_what_was_used_on_a_plan_that_was_given_back_in_full_is_proposed_to_nobo
     use(account, 3)
     let_pass(account, clock.now(account) + HOUR)
     meters.deliver(now=timezone.now())
+    given_back(account, bought)
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def given_back(account: Account, bought: Subscription) -> None:
+    """As money_back.follow writes it when the first payment of a plan has gone back, and the plan with it."""
     Payment.objects.update_or_create(
         stripe_invoice_id="in_given_back",
         defaults={
@@ -509,11 +520,39 @@ def test_what_was_used_on_a_plan_that_was_given_back_in_full_is_proposed_to_nobo
             now=timezone.now(),
             detail={"plan_ended": True},
         )
+
+
+def test_what_waited_when_its_plan_was_given_back_is_billed_by_nobody_and_no_person_is_asked(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    settle()
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    given_back(account, bought)
     end_in_the_dashboard(account, bought, settle, invoice_now=False)
 
-    tasks.close_meter_periods()
+    meters.deliver(now=timezone.now())
 
-    assert MeterDelivery.objects.get().state == "sent"
+    delivery = MeterDelivery.objects.get()
+    assert delivery.state == "settled" and "its money went back" in delivery.last_error
+    assert not Alert.objects.filter(kind__startswith="meter_delivery").exists()
+
+
+def test_what_waited_for_staff_before_its_plan_was_given_back_is_not_proposed_to_be_billed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle", as_dana: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    assert MeterDelivery.objects.get().state == "review"
+    given_back(account, bought)
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+
+    page = as_dana.get("/staff/usage/meterdelivery/").content.decode()
+
+    assert "Nobody is to pay for it" in page and "$4.00" not in page
+    with pytest.raises(by_hand.CannotBill):
+        by_hand.bill(MeterDelivery.objects.get(), now=timezone.now())
 
 
 def test_what_the_plan_that_stays_bills_is_not_proposed_when_the_second_one_ends(
@@ -540,3 +579,150 @@ def test_what_the_plan_that_stays_bills_is_not_proposed_when_the_second_one_ends
     assert MeterDelivery.objects.get().state == "sent"
     let_pass(account, bought.current_period_end + 2 * HOUR)
     assert invoiced(shop, account)[-1] == 150
+
+
+def test_on_a_clock_that_stands_still_what_the_last_invoice_has_is_not_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=True)  # in the second in which it was bought
+    assert invoiced(shop, account) == [0, 150]
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "sent"
+
+
+def test_a_plan_begun_in_the_second_another_ended_is_not_billed_for_what_that_ones_invoice_has(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle", alice: Any
+) -> None:
+    let_pass(account, clock.now(account) + HOUR)
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    gateway.delete(f"/v1/subscriptions/{bought.stripe_subscription_id}", {"invoice_now": True})
+    settle()
+    assert invoiced(shop, account) == [0, 150]
+    second = buy(shop, account, alice, "counting_payg")
+    use(account, 5)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, second, settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert list(MeterDelivery.objects.order_by("pk").values_list("units", "state")) == [
+        (3, "sent"),
+        (5, "review"),
+    ]
+
+
+def test_what_was_used_in_the_second_a_period_began_anew_is_proposed_when_no_invoice_has_it(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 2)
+    let_pass(account, clock.now(account) + HOUR)
+    use(account, 3)
+    meters.deliver(now=timezone.now())
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"billing_cycle_anchor": "now"},
+        idempotency_key="anew",
+    )
+    settle()
+    assert invoiced(shop, account) == [0, 100]
+    end_in_the_dashboard(account, Subscription.objects.get(), settle, invoice_now=False)
+
+    tasks.close_meter_periods()
+
+    assert list(MeterDelivery.objects.order_by("pk").values_list("units", "state")) == [
+        (2, "sent"),
+        (3, "review"),
+    ]
+
+
+def test_what_was_used_within_the_second_a_plan_ended_is_proposed(
+    shop: "Simulator", account: Account, bought: Subscription, settle: "Settle"
+) -> None:
+    use(account, 3)
+    let_pass(account, clock.now(account) + HOUR)
+    meters.deliver(now=timezone.now())
+    end_in_the_dashboard(account, bought, settle, invoice_now=False)
+    ended = Subscription.objects.get()
+    assert ended.ended_at
+    MeterDelivery.objects.update(occurred_at=ended.ended_at + timedelta(milliseconds=400))
+
+    tasks.close_meter_periods()
+
+    assert MeterDelivery.objects.get().state == "review"
+
+
+# --- The account is closed -----------------------------------------------------------------------------------
+
+
+def close(account: Account, owner: Any) -> str:
+    browser = acting_for(account, owner)
+    return browser.post("/account/close/", {"name": account.name}, follow=True).content.decode()
+
+
+def test_what_staff_had_still_to_decide_is_written_off_with_its_account_and_billed_by_nobody(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any, as_dana: Client
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    delivery = MeterDelivery.objects.get()
+    assert delivery.state == "review"
+
+    assert "The account is closed" in close(account, alice)
+
+    for action in ("bill", "send_again"):
+        chosen = {"action": action, "_selected_action": [delivery.pk]}
+        done = as_dana.post("/staff/usage/meterdelivery/", chosen, follow=True).content.decode()
+    assert "$4.00 for 8" not in done and "Written off: the account was closed" in done
+    assert at_stripe(shop, account, "invoiceitem") == []
+    assert sum(invoiced(shop, account)) == 0
+    delivery.refresh_from_db()
+    assert delivery.state == "settled"
+    row = Effect.objects.get(kind="meter_written_off")
+    assert (row.detail["units"], row.detail["amount"], row.detail["currency"]) == (8, 400, "usd")
+    assert "made without it" in row.detail["why"]
+    assert not Alert.objects.filter(kind="meter_delivery_review", resolved_at=None).exists()
+    told = Alert.objects.get(kind="meter_written_off")
+    assert "8 tokens_used ($4.00)" in told.message and "Alice" not in told.message
+
+
+def test_what_comes_to_light_after_the_closing_is_written_off_too(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any
+) -> None:
+    from billing.stripe.meter_errors import MeterError
+    from usage.meters import rejections
+
+    use(account, 3)
+    assert "The account is closed" in close(account, alice)
+    assert invoiced(shop, account) == [0, 150]
+    delivery = MeterDelivery.objects.get()
+
+    rejections.apply([MeterError(delivery.identifier, "no_meter", "late")], now=timezone.now())
+
+    delivery.refresh_from_db()
+    assert delivery.state == "settled"
+    assert not Alert.objects.filter(kind="meter_delivery_rejected").exists()
+    assert "3 tokens_used ($1.50)" in Alert.objects.get(kind="meter_written_off").message
+
+
+def test_staff_who_decide_while_the_account_is_closed_bill_nothing(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any
+) -> None:
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    seen_before = MeterDelivery.objects.select_related("account").get()
+    close(account, alice)
+    # as a delivery that was given to staff at the very moment of the closing, and that the closing did not see
+    MeterDelivery.objects.update(state="review")
+
+    with pytest.raises(by_hand.CannotBill, match="account is closed"):
+        by_hand.bill(seen_before, now=timezone.now())
+    assert not by_hand.send_again(seen_before, now=timezone.now())
+    assert by_hand.settle(seen_before, now=timezone.now())
+    assert at_stripe(shop, account, "invoiceitem") == []

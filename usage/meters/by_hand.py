@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Sum
-
-from billing import catalog
-from billing.catalog import Price
 from billing.lifecycle import subscriptions
 from billing.models import Customer, Subscription
 from billing.stripe import gateway, shapes
-from usage.meters import fates
+from usage.meters import periods, telling, worth, writing_off
 from usage.models import MeterDelivery
+from usage.models.meters import OPEN
 
 State = MeterDelivery.State
-OPEN = (State.REJECTED, State.REVIEW)
 # Written on the invoice item, so that it is found again after a crash.
 METADATA_KEY = "meter_delivery"
 MOST_ITEMS = 1000
@@ -40,7 +36,8 @@ class Proposal:
 
 
 def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
-    """Back among those to be sent, at once; False when it was not in a person's hands. Raises subscriptions.Busy.
+    """Back among those to be sent, at once; False when it was not in a person's hands, or is a closed account's.
+    Raises subscriptions.Busy.
 
     Under the account's lease, as `bill`: of two people who decide at once, the second finds it decided.
 
@@ -57,14 +54,14 @@ def send_again(delivery: MeterDelivery, *, now: datetime) -> bool:
     # What the meter has counted already would be there twice, and billed by nobody all the same.
     rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN, is_counted=False)
     with subscriptions.acting(account=delivery.account, purpose="meter_send_again", follow=False):
-        done = bool(
+        done = not writing_off.is_due(delivery) and bool(
             rows.filter(unknown_since=None).update(
                 **to_be_sent, identifier=_next_identifier(delivery.identifier)
             )
             or rows.update(**to_be_sent)
         )
     if done:
-        fates.forget_alert(delivery, now=now)
+        telling.forget(delivery, now=now)
     return done
 
 
@@ -74,21 +71,24 @@ def settle(delivery: MeterDelivery, *, now: datetime) -> bool:
         rows = MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN)
         done = rows.update(state=State.SETTLED) == 1
     if done:
-        fates.forget_alert(delivery, now=now)
+        telling.forget(delivery, now=now)
     return done
 
 
 def proposal(delivery: MeterDelivery) -> Proposal:
-    """The invoice item that would bill it, for what the acts in it cost when they were counted. Raises CannotBill.
-
-    Acts from before costs were kept are taken at the price of the plan they were used on.
-    """
+    """The invoice item that would bill it, for what the acts in it cost when they were counted. Raises CannotBill."""
     if delivery.state not in OPEN:
         raise CannotBill(f"It is {delivery.get_state_display().lower()}.")
+    if writing_off.is_due(delivery):
+        raise CannotBill("The account is closed, and nothing more is charged to it. Settle this.")
+    if periods.is_waived(delivery.account_id, delivery.occurred_at):
+        raise CannotBill(
+            "Nobody is to pay for it: its plan was ended without a last invoice, as the money went back. Settle this."
+        )
     customer = Customer.objects.filter(account_id=delivery.account_id).first()
     if customer is None or not customer.stripe_customer_id:
         raise CannotBill("The account has no customer at Stripe to bill it to.")
-    price = _price(delivery)
+    price = worth.price_of(delivery)
     if price is None:
         raise CannotBill(
             "No plan of the account has a price for it. Add an invoice item at Stripe and settle this."
@@ -96,7 +96,7 @@ def proposal(delivery: MeterDelivery) -> Proposal:
     unit = price.unit_label or delivery.event_name
     return Proposal(
         stripe_customer_id=customer.stripe_customer_id,
-        amount=_cost(delivery) or price.charge(delivery.units),
+        amount=worth.amount(delivery, price),
         currency=price.currency,
         description=f"{delivery.units:,} × {unit}, used until {delivery.occurred_at:%-d %B %Y %H:%M} UTC",
         on_its_own=not Subscription.objects.live().filter(account_id=delivery.account_id).exists(),
@@ -131,7 +131,7 @@ def bill(delivery: MeterDelivery, *, now: datetime) -> Proposal:
         MeterDelivery.objects.filter(pk=delivery.pk, state__in=OPEN).update(
             state=State.BILLED, stripe_invoice_item_id=made
         )
-    fates.forget_alert(delivery, now=now)
+    telling.forget(delivery, now=now)
     return proposed
 
 
@@ -167,25 +167,6 @@ def _as_the_plan_was(delivery: MeterDelivery) -> dict[str, Any]:
 def _next_identifier(identifier: str) -> str:
     name, _, number = identifier.partition("~")
     return f"{name}~{int(number or 1) + 1}"
-
-
-def _cost(delivery: MeterDelivery) -> int:
-    """What the receipts of the acts said, in minor units."""
-    cost: int | None = delivery.events.aggregate(cost=Sum("record__cost"))["cost"]
-    return cost or 0
-
-
-def _price(delivery: MeterDelivery) -> Price | None:
-    """The price the account paid for a unit when it was used, as far as the price list still has it."""
-    prices = catalog.current()
-    bought = Subscription.objects.filter(account_id=delivery.account_id, started_at__lte=delivery.occurred_at)
-    for subscription in bought.order_by("-started_at", "-pk").prefetch_related("items"):
-        plan = prices.plans.get(subscription.plan_key)
-        paid = [prices.find_price(item.lookup_key) for item in subscription.items.all() if item.is_metered]
-        for price in (*paid, *(plan.metered_prices if plan else ())):
-            if price and price.meter and prices.feature(price.meter).meter_event_name == delivery.event_name:
-                return price
-    return None
 
 
 def _made_before(delivery: MeterDelivery, proposed: Proposal) -> str:

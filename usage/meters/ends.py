@@ -20,10 +20,13 @@ from billing.stripe import gateway, shapes
 from billing.stripe.shapes import Doc
 from usage.meters import fates, periods
 from usage.models import MeterDelivery
+from usage.models.meters import MeterDeliveryQuerySet
 
 log = structlog.get_logger(__name__)
 
 KIND = "last_invoice"
+# Stripe counts in whole seconds: what was used within one carries its beginning.
+SECOND = timedelta(seconds=1)
 # What ended longer ago was looked at when it was new.
 LOOK_BACK = timedelta(days=36)
 MOST_INVOICES = 40
@@ -98,6 +101,7 @@ def _missing(
     """The newest deliveries of the last period that no invoice has, and units that make no whole delivery."""
     billed = sum(line.get("quantity") or 0 for line in lines if _is_of_last_period(line, item))
     counted = _counted(subscription, item)
+    billed += _billed_before(subscription, item, lines, counted)
     left = sum(delivery.units for delivery in counted) - billed
     given = []
     for delivery in counted:
@@ -105,6 +109,54 @@ def _missing(
             given.append(delivery)
             left -= delivery.units
     return given, max(left, 0)
+
+
+def _billed_before(
+    subscription: Subscription, item: SubscriptionItem, lines: list[Doc], counted: list[MeterDelivery]
+) -> int:
+    """Units of the period's very first second that the invoice before it has already.
+
+    What was used in the second in which a plan is ended or changed may be on the invoice of what was before, and a test
+    clock, which stands still, holds a day's work in one second. So such an invoice is compared with what was used until
+    then: what it has beyond that is of the second itself.
+    """
+    begun = item.current_period_start
+    in_first_second = sum(delivery.units for delivery in counted if delivery.occurred_at < begun + SECOND)
+    if not in_first_second:
+        return 0
+    others = Subscription.objects.filter(account=subscription.account, ended_at=begun)
+    before = [*lines, *(line for other in others.exclude(pk=subscription.pk) for line in _lines(other))]
+    beyond = sum(
+        max(0, (line.get("quantity") or 0) - _used(subscription, item, line))
+        for line in before
+        if shapes.known_moment(line["period"]["end"]) == begun
+        and not _is_of_last_period(line, item)
+        and _is_of_same_meter(line, item)
+    )
+    return min(in_first_second, beyond)
+
+
+def _used(subscription: Subscription, item: SubscriptionItem, line: Doc) -> int:
+    """Units that Stripe's meter has of the period of a line, without its last second."""
+    there = MeterDelivery.objects.filter(
+        Q(state=MeterDelivery.State.SENT) | Q(is_counted=True),
+        account=subscription.account,
+        occurred_at__gte=shapes.known_moment(line["period"]["start"]),
+        occurred_at__lt=shapes.known_moment(line["period"]["end"]),
+    )
+    return sum(_on_meter_of(item, there).values_list("units", flat=True))
+
+
+def _is_of_same_meter(line: Doc, item: SubscriptionItem) -> bool:
+    """A price of before may be another one, for the same units."""
+    named = shapes.line_price_id(line)
+    if not named or named == item.stripe_price_id:
+        return bool(named)
+    meters = [
+        (gateway.get(f"/v1/prices/{price}").get("recurring") or {}).get("meter")
+        for price in (named, item.stripe_price_id)
+    ]
+    return meters[0] is not None and meters[0] == meters[1]
 
 
 def _lines(subscription: Subscription) -> list[Doc]:
@@ -125,9 +177,11 @@ def _lines_of(invoice: Doc) -> Iterable[Doc]:
 
 
 def _is_of_last_period(line: Doc, item: SubscriptionItem) -> bool:
-    return (
-        shapes.line_price_id(line) == item.stripe_price_id
-        and shapes.known_moment(line["period"]["end"]) > item.current_period_start
+    """A plan that ended in the second in which it began has a line that begins and ends there."""
+    begun = item.current_period_start
+    return shapes.line_price_id(line) == item.stripe_price_id and (
+        shapes.known_moment(line["period"]["end"]) > begun
+        or shapes.known_moment(line["period"]["start"]) >= begun
     )
 
 
@@ -148,6 +202,8 @@ def _counted(subscription: Subscription, item: SubscriptionItem) -> list[MeterDe
         .exclude(pk=subscription.pk)
         .exclude(status="incomplete_expired")
     )
+    if subscription.ended_at is None:
+        return []
     begun = item.current_period_start
     if subscription.trial_end is not None:
         begun = max(begun, subscription.trial_end)
@@ -156,12 +212,17 @@ def _counted(subscription: Subscription, item: SubscriptionItem) -> list[MeterDe
         account=subscription.account,
         state=MeterDelivery.State.SENT,
         occurred_at__gte=begun,
-        occurred_at__lte=subscription.ended_at,
+        # With the second in which it ended: until then it was there.
+        occurred_at__lt=subscription.ended_at + SECOND,
     )
-    sent = sent.order_by("-sent_at", "-pk")
-    found = list(sent.filter(event_name=_meter_of(price)) if price else sent)
+    found = list(_on_meter_of(item, sent).order_by("-sent_at", "-pk"))
     units = sum(delivery.units for delivery in found)
     return found if price is None or price.charge(units) else []
+
+
+def _on_meter_of(item: SubscriptionItem, deliveries: MeterDeliveryQuerySet) -> MeterDeliveryQuerySet:
+    price = catalog.current().find_price(item.lookup_key)
+    return deliveries.filter(event_name=_meter_of(price)) if price else deliveries
 
 
 def _meter_of(price: Price) -> str:

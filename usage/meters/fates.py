@@ -8,10 +8,11 @@ from typing import Any
 
 import structlog
 
-from billing import alerts, effects
+from billing import alerts
 from billing.backoff import delay
-from billing.models import Alert, Customer
+from billing.models import Customer
 from billing.stripe import gateway
+from usage.meters import telling, writing_off
 from usage.models import MeterDelivery
 from usage.models.meters import MeterDeliveryQuerySet
 
@@ -106,6 +107,14 @@ def review(delivery: MeterDelivery, why: str, *, now: datetime) -> None:
     _give_up(delivery, State.REVIEW, why, now=now)
 
 
+def waived(delivery: MeterDelivery) -> None:
+    """Nobody is to pay for it: no person need decide what has been decided with the plan."""
+    why = (
+        "Not billed: the plan it was used on was ended by us without a last invoice, as its money went back."
+    )
+    _close(_ours(delivery), State.SETTLED, last_error=why, unknown_since=None)
+
+
 def tell_of_closed_door(error: gateway.StripeError, *, now: datetime) -> None:
     """Stripe takes nothing from us at all, which no waiting will mend."""
     message = f"Stripe does not take metered units: {error}"
@@ -130,25 +139,10 @@ def _give_up(delivery: MeterDelivery, state: str, why: str, *, now: datetime) ->
 
 
 def _tell(delivery: MeterDelivery, state: str, why: str, *, now: datetime) -> None:
-    kind = f"meter_delivery_{state}"
-    message = f"{delivery.units:,} {delivery.event_name} of {delivery.account} were not billed. {why}"
-    log.error(kind, identifier=delivery.identifier, message=message)
-    alerts.raise_alert(
-        key=_alert_key(delivery),
-        kind=kind,
-        message=message,
-        account=delivery.account,
-        now=now,
-    )
-
-
-def forget_alert(delivery: MeterDelivery, *, now: datetime) -> None:
-    """What the alert asked for has been done."""
-    Alert.objects.filter(key=_alert_key(delivery), resolved_at=None).update(resolved_at=now)
-
-
-def _alert_key(delivery: MeterDelivery) -> str:
-    return effects.short_key(f"meter-delivery:{delivery.identifier}")
+    if writing_off.is_due(delivery):
+        writing_off.of_account(delivery.account, now=now)
+    else:
+        telling.tell(delivery, state, why, now=now)
 
 
 def _ours(delivery: MeterDelivery) -> MeterDeliveryQuerySet:

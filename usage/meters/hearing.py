@@ -8,7 +8,7 @@ from typing import Any
 from accounts.models import Account
 from billing import clock, signals
 from billing.stripe.meter_errors import MeterError
-from usage.meters import closing, rejections
+from usage.meters import closing, rejections, writing_off
 
 
 def connect() -> None:
@@ -16,6 +16,7 @@ def connect() -> None:
     signals.subscription_about_to_change.connect(_before_change)
     signals.invoice_about_to_close.connect(_before_invoice)
     signals.meter_errors_reported.connect(_errors_reported)
+    signals.account_closed.connect(_closed)
 
 
 def _before_change(sender: Any, *, account: Account, **_: Any) -> None:
@@ -28,3 +29,7 @@ def _before_invoice(sender: Any, *, account: Account, **_: Any) -> None:
 
 def _errors_reported(sender: Any, *, errors: Iterable[MeterError], **_: Any) -> int:
     return rejections.apply(errors, now=clock.wall())
+
+
+def _closed(sender: Any, *, account: Account, **_: Any) -> None:
+    writing_off.of_account(account, now=clock.wall())

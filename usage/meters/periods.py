@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Min
 
+from billing.lifecycle import waived
 from billing.models import Subscription
 from billing.models.subscriptions import SubscriptionItem
 
@@ -46,9 +47,23 @@ def invoiced_at(account_id: UUID, occurred_at: datetime) -> datetime | None:
         renewed = live.items.filter(is_metered=True, current_period_start__gt=occurred_at)
         start = renewed.aggregate(first=Min("current_period_start"))["first"]
         return start + DRAFT if start else None
-    ended = begun.filter(ended_at__gt=occurred_at - UNTIL_KNOWN).exclude(status="incomplete_expired")
-    last = ended.order_by("-started_at").first()
+    last = ended_plan(account_id, occurred_at)
     if last is None or last.ended_at is None:
         return None
     ran_to_its_end = last.current_period_end and last.current_period_end <= last.ended_at
     return last.ended_at + DRAFT if ran_to_its_end else last.ended_at
+
+
+def ended_plan(account_id: UUID, occurred_at: datetime) -> Subscription | None:
+    """The plan of this moment, where it is over by now and none of then still runs."""
+    begun = Subscription.objects.filter(account_id=account_id, started_at__lte=occurred_at)
+    if begun.live().exists():
+        return None
+    ended = begun.filter(ended_at__gt=occurred_at - UNTIL_KNOWN).exclude(status="incomplete_expired")
+    return ended.order_by("-started_at").first()
+
+
+def is_waived(account_id: UUID, occurred_at: datetime) -> bool:
+    """Whether nobody is to pay for what was used at this moment: its plan's money went back, and the plan with it."""
+    plan = ended_plan(account_id, occurred_at)
+    return plan is not None and waived.is_waived(plan)

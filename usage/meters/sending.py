@@ -197,6 +197,9 @@ def _is_to_be_sent(
     invoiced_at = periods.invoiced_at(delivery.account_id, delivery.occurred_at)
     is_too_old = account_now - delivery.occurred_at >= OLDEST
     is_too_late = invoiced_at is not None and account_now > invoiced_at
+    if (is_too_old or is_too_late) and periods.is_waived(delivery.account_id, delivery.occurred_at):
+        fates.waived(delivery)
+        return False
     unknown_for = now - delivery.unknown_since if delivery.unknown_since else timedelta()
     if delivery.unknown_since and (unknown_for > SAME_IDENTIFIER or is_too_old or is_too_late):
         if not doubts.is_certainly_absent(delivery, customer_id):

@@ -32,7 +32,7 @@ class MeterDelivery(models.Model):
         rejected  Stripe has refused it, at once or later
         review    a person decides: send it again, bill it by an invoice item, or settle it in another way
         billed    billed by an invoice item instead
-        settled   a person has seen to it in another way
+        settled   a person has seen to it in another way, or it was written off with its closed account
         """
 
         WAITING = "waiting"
@@ -91,6 +91,10 @@ class MeterDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.units} {self.event_name} of {self.account_id} ({self.state})"
+
+
+# In a person's hands.
+OPEN = (MeterDelivery.State.REJECTED, MeterDelivery.State.REVIEW)
 
 
 class MeterEvent(models.Model):

@@ -50,8 +50,9 @@ def of_subscription(
         row={
             **_status(subscription, truth=truth, known=known, now=now),
             **plans.of(subscription, plan_item, price, truth=truth, known=known, prices=prices),
-            **_times(subscription, plan_item),
             **debts.of(subscription, invoices, truth=truth, known=known, now=now),
+            **_times(subscription, plan_item),
+            **_end_of_schedule(subscription, plan_item, truth.schedules.get(subscription["id"])),
         },
         items={
             item["id"]: _item(item, sold[item["id"]], subscription) for item in shapes.items(subscription)
@@ -101,6 +102,20 @@ def _times(subscription: Doc, item: Doc | None) -> dict[str, Any]:
         "canceled_at": moment(subscription.get("canceled_at")),
         "ended_at": moment(subscription.get("ended_at")),
     }
+
+
+def _end_of_schedule(subscription: Doc, item: Doc | None, schedule: Doc | None) -> dict[str, Any]:
+    """A schedule may end the subscription after its last phase, and only the schedule says so: `end_behavior` in
+    https://docs.stripe.com/api/subscription_schedules/object
+    """
+    if not schedule or schedule["end_behavior"] != "cancel" or not schedule["phases"]:
+        return {}
+    ends = [schedule["phases"][-1]["end_date"], subscription.get("cancel_at")]
+    at = min(end for end in ends if end)
+    _, period_ends = shapes.item_period(item, subscription) if item else (None, None)
+    # Stripe's preview of the next invoice does not look so far.
+    is_last = period_ends is not None and known_moment(at) <= period_ends
+    return {"cancel_at": known_moment(at), **({"next_charge_amount": None} if is_last else {})}
 
 
 def _item(item: Doc, price: Price | None, subscription: Doc) -> dict[str, Any]:
