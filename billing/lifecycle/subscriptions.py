@@ -15,17 +15,29 @@ from accounts.models import Account
 from billing import alerts, clock, oversight
 from billing.changes import planning
 from billing.deals import replacing
-from billing.lifecycle import books, customers, duplicates, lease, money_back, pack_grants, schedules, trials
+from billing.lifecycle import (
+    books,
+    customers,
+    dispute_ends,
+    duplicates,
+    lease,
+    lost_disputes,
+    money_back,
+    pack_grants,
+    schedules,
+    trials,
+)
 from billing.lifecycle.lease import Held, LeaseLost
 from billing.lifecycle.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
 from billing.signals import subscription_about_to_change
-from billing.stripe import disputes, gateway, mirror, truth
+from billing.stripe import gateway, mirror, truth
 from billing.stripe.truth import Truth
 
 __all__ = [
     "Busy",
     "NothingToChange",
+    "OnHold",
     "acting",
     "ask_about_doubtful",
     "cancel",
@@ -45,11 +57,22 @@ MOST_ROUNDS = 6
 # The sweeper stops here, well before Celery's soft time limit would stop it in the middle.
 SERVE_SECONDS = 45
 # What a sync does at Stripe before it believes what it is told; each answers whether it did something.
-OWED = (duplicates.resolve, money_back.follow, trials.end_second, replacing.follow, planning.put_back)
+OWED = (
+    duplicates.resolve,
+    money_back.follow,
+    trials.end_second,
+    replacing.follow,
+    lost_disputes.follow,
+    planning.put_back,
+)
 
 
 class NothingToChange(Exception):
     """There is no subscription in a state that this act could change."""
+
+
+class OnHold(NothingToChange):
+    """A dispute was lost: the plan ends, and nothing goes on that would be charged."""
 
 
 def sync(*, account: Account, reason: str, wait_seconds: float = 0.0) -> bool:
@@ -127,7 +150,9 @@ def cancel(*, account: Account, feedback: str = "", comment: str = "") -> None:
 
 
 def resume(*, account: Account) -> None:
-    """Take a cancellation back while the subscription still runs. Raises NothingToChange, Busy."""
+    """Take a cancellation back while the subscription still runs. Raises NothingToChange, also while the account is on
+    hold for a lost dispute: nobody is to go on paying for what they do not get. Raises Busy.
+    """
     _change(account, "resume", {"cancel_at_period_end": False})
 
 
@@ -179,6 +204,8 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
         subscription = _live(account)
         if subscription.is_fixed_term:
             raise NothingToChange("The contract says when the plan ends; only another contract changes that.")
+        if act == "resume" and held.customer.dispute_state == "lost":
+            raise OnHold("The account is on hold.")
         schedules.let_go_of_known(held, subscription)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":
@@ -189,6 +216,10 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
             gateway.post(path, params, idempotency_key=f"{act}:{path.rsplit('/')[-1]}:{held.token}")
         except gateway.NotFound as error:
             raise NothingToChange("The subscription has ended already.") from error
+        if act == "cancel":
+            # Who cancels what ends for a dispute means it: forgiven or not, it stays canceled.
+            with held.saving():
+                dispute_ends.take_over(subscription.stripe_subscription_id, became="canceled by the customer")
 
 
 def _live(account: Account) -> Subscription:
@@ -214,7 +245,6 @@ def _serve(held: Held) -> None:
         failed = _mirror(said, held)
         pack_grants.follow(said, account=held.account, held=held, now=now)
         schedules.take_new_card(said, held=held, now=now)
-        disputes.look_again(said, held=held, now=now)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
             oversight.tell(held.account, now=now)
