@@ -83,7 +83,7 @@ def _end(
 ) -> bool:
     """End it with what is paid, and let nothing be collected any more but what was used."""
     invoices = [one for one in truth.invoices if shapes.invoice_subscription_id(one) == subscription["id"]]
-    did = False if _is_all_by_use(subscription) else _stop_collecting(invoices, held=held)
+    did = not _is_all_by_use(subscription) and _stop_collecting(invoices, account=account, held=held, now=now)
     how = _how(subscription, invoices)
     if not how:
         return did
@@ -111,7 +111,8 @@ def _end(
     except gateway.NotFound:
         return True  # ended by somebody else in between, which is what was wanted
     except gateway.InvalidRequest as refusal:
-        _tell_refused(subscription["id"], refusal.message, account=account, held=held, now=now)
+        what = f"end its subscription {subscription['id']}"
+        _tell_refused(subscription["id"], what, refusal.message, account=account, held=held, now=now)
         return did
     return True
 
@@ -154,7 +155,7 @@ def _ask_to_end(subscription: Doc, how: str, found: list[dict[str, Any]], *, hel
     )
 
 
-def _stop_collecting(invoices: list[dict[str, Any]], *, held: Held) -> bool:
+def _stop_collecting(invoices: list[dict[str, Any]], *, account: Account, held: Held, now: datetime) -> bool:
     """What is drafted or being retried is not charged any more; it stays to be paid by who wants to."""
     running = [
         one
@@ -162,16 +163,23 @@ def _stop_collecting(invoices: list[dict[str, Any]], *, held: Held) -> bool:
         if one["status"] in ("draft", "open")
         and one["auto_advance"]
         and one["total"] > 0
-        and one["collection_method"] == "charge_automatically"
+        # One that was sent waits for who wants to pay it.
+        and (one["status"] == "draft" or one["collection_method"] == "charge_automatically")
     ]
+    did = False
     for invoice in running:
         held.renew()
-        gateway.post(
-            f"/v1/invoices/{invoice['id']}",
-            {"auto_advance": False},
-            idempotency_key=f"dispute_stops:{invoice['id']}:{held.token}",
-        )
-    return bool(running)
+        try:
+            gateway.post(
+                f"/v1/invoices/{invoice['id']}",
+                {"auto_advance": False},
+                idempotency_key=f"dispute_stops:{invoice['id']}:{held.token}",
+            )
+            did = True
+        except gateway.InvalidRequest as refusal:
+            what = f"stop collecting {invoice['id']}"
+            _tell_refused(invoice["id"], what, refusal.message, account=account, held=held, now=now)
+    return did
 
 
 def _let_go_on(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool:
@@ -298,13 +306,13 @@ def _in_words(plan: dict[str, Any]) -> str:
     return f"{name} goes on: end it at Stripe."
 
 
-def _tell_refused(subscription_id: str, refused: str, *, account: Account, held: Held, now: datetime) -> None:
+def _tell_refused(name: str, what: str, refused: str, *, account: Account, held: Held, now: datetime) -> None:
     with held.saving():
         alerts.raise_alert(
-            key=f"end_by_hand:{subscription_id}",
+            key=f"end_by_hand:{name}",
             kind="end_by_hand",
-            message=f"{account} lost a dispute and is on hold, and Stripe would not end its subscription "
-            f"{subscription_id}: {refused} End it at Stripe, or it is charged again.",
+            message=f"{account} lost a dispute and is on hold, and Stripe would not {what}: {refused} End it at "
+            "Stripe, or it is charged again.",
             account=account,
             now=now,
         )

@@ -161,7 +161,7 @@ def cancel_now(*, account: Account) -> None:
 
     Raises NothingToChange, Busy and the gateway's errors.
     """
-    with acting(account=account, purpose="cancel_now"):
+    with acting(account=account, purpose="cancel_now") as held:
         subscription = _live(account)
         has_usage = subscription.items.filter(is_metered=True).exists()
         subscription_about_to_change.send(Subscription, account=account, now=clock.now(account))
@@ -172,6 +172,7 @@ def cancel_now(*, account: Account) -> None:
             )
         except gateway.NotFound as error:
             raise NothingToChange("The subscription has ended already.") from error
+        _is_canceled_anyway(subscription, held=held)
 
 
 @contextmanager
@@ -217,9 +218,13 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
         except gateway.NotFound as error:
             raise NothingToChange("The subscription has ended already.") from error
         if act == "cancel":
-            # Who cancels what ends for a dispute means it: forgiven or not, it stays canceled.
-            with held.saving():
-                dispute_ends.take_over(subscription.stripe_subscription_id, became="canceled by the customer")
+            _is_canceled_anyway(subscription, held=held)
+
+
+def _is_canceled_anyway(subscription: Subscription, *, held: Held) -> None:
+    """Who cancels what ends for a lost dispute means it: forgiven or not, it stays canceled."""
+    with held.saving():
+        dispute_ends.take_over(subscription.stripe_subscription_id, became="canceled by the customer")
 
 
 def _live(account: Account) -> Subscription:

@@ -141,7 +141,7 @@ def test_my_plan_ends_with_what_i_paid_and_i_am_never_charged_again(
 
     assert as_stripe_has_it(bought)["cancel_at_period_end"]
     page = text(as_alice.get("/billing/"))
-    assert f"The plan ends on {end:%-d %B %Y}. Nothing more is charged." in page
+    assert f"Pro ends on {end:%-d %B %Y}. Nothing more is charged." in page
     assert "It ends because a disputed payment was lost." in page
     assert "Keep my plan" not in page
     [mail] = told(account, "dispute_lost")
@@ -389,7 +389,7 @@ def test_a_pause_does_not_go_on_and_ends_with_its_period(kaboot, bought, account
     loses(kaboot, account, settle)
     assert "its plan cannot go on" in text(as_alice.post("/billing/go-on/", follow=True))
     page = text(as_alice.get("/billing/"))
-    assert "The plan ends on" in page
+    assert "Pro ends on" in page
     assert "goes on on" not in page
     let_pass(account, bought.current_period_end + timedelta(days=120))
     settle()
