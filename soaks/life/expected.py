@@ -68,7 +68,6 @@ class Life(Books):
             bought.planned = (price, quantity)
             return True
         plan = self.terms.plans[price.plan]
-        bought.planned = None
         was_trial = bought.status == "trialing"
         goes_on = was_trial and plan.trial_days > 0
         makes_bill = not goes_on and not (was_trial and price.meter)
@@ -76,9 +75,11 @@ class Life(Books):
             bill = self._bill(self.sum_of_change(price, quantity))
             bill.due = max(0, bill.total - self.balance)
             if bill.due and not self.card_is_good:
+                # What was planned before stays planned.
                 bill.state = "void"
                 return False
             self._charge(bill)
+        bought.planned = None
         anew = not goes_on and (was_trial or self._begins_anew(price))
         if anew:
             bought.anchor = bought.start = self.now
