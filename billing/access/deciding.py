@@ -26,7 +26,8 @@ def decide(
     """
     standings = [standing.of(facts, now=now) for facts in subscriptions]
     if suspended or dispute == "lost":
-        # The subscription goes on charging meanwhile: pages must still show it, and let it be canceled.
+        # What runs is still shown and may be canceled: of who is suspended it goes on charging, after a lost dispute it
+        # ends (billing.lifecycle.lost_disputes).
         reason = "suspended" if suspended else "dispute_lost"
         bought = _best(standings, subscriptions)
         return Decision(Level.BLOCKED, reason, may_check_out=False, subscription=bought)

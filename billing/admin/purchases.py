@@ -14,7 +14,7 @@ from billing import clock, suspension
 from billing.admin import refunds as refund_pages
 from billing.admin import trials
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin, amount
-from billing.leaving import refunds
+from billing.leaving import forgiving, refunds
 from billing.lifecycle import subscriptions
 from billing.lifecycle.lease import LeaseTaken
 from billing.models import (
@@ -25,7 +25,7 @@ from billing.models import (
     SubscriptionItem,
     TrialRedemption,
 )
-from billing.stripe import disputes, gateway
+from billing.stripe import gateway
 
 ACCOUNT = ("account__name", "=account__id", "account__members__user__email")
 PATIENCE_SECONDS = 5.0
@@ -91,7 +91,7 @@ class CustomerAdmin(SyncAction):
     def forgive_disputes(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
         for customer in queryset.select_related("account").exclude(stripe_customer_id=None):
             try:
-                forgiven = disputes.forgive(customer.account, by=str(request.user), now=clock.wall())
+                forgiven = forgiving.forgive(customer.account, by=str(request.user), now=clock.wall())
             except (LeaseTaken, gateway.StripeError) as error:
                 self.message_user(request, f"{customer.account.name}: {error} Try again.", messages.ERROR)
                 continue

@@ -11,7 +11,7 @@ from django.db import transaction
 from accounts.models import Account, Member
 from billing import catalog, clock, effects
 from billing.catalog import Plan
-from billing.models import Effect, Subscription
+from billing.models import Customer, Effect, Subscription
 
 KIND = "seats_follow"
 # Where the number of seats may still change. Another state is seen to by the sync that ends it.
@@ -29,7 +29,10 @@ def is_behind(account: Account) -> bool:
     """Whether more or fewer seats are paid for than there are members, on a plan where seats follow."""
     subscription = Subscription.objects.live().filter(account=account, status__in=FOLLOWING).first()
     plan = following_plan(subscription)
-    return plan is not None and subscription is not None and subscription.quantity != wanted(account, plan)
+    if plan is None or subscription is None or subscription.quantity == wanted(account, plan):
+        return False
+    # Who is on hold for a lost dispute is charged for nobody; the sync that lifts it looks again.
+    return not Customer.objects.filter(account=account, dispute_state="lost").exists()
 
 
 def owe(account: Account, *, now: datetime) -> None:

@@ -88,6 +88,8 @@ def go_on(*, account: Account) -> None:
         subscription = Subscription.objects.live().filter(account=account).first()
         if subscription is None or not subscription.pause_collection or subscription.paused_from is None:
             raise NothingToChange("There is no pause to end.")
+        if held.customer.dispute_state == "lost":
+            raise subscriptions.OnHold("The account is on hold.")
         has_begun = clock.now(account) >= subscription.paused_from
         paid_at_once = {
             "billing_cycle_anchor": "now",

@@ -11,11 +11,9 @@ from django.db.models import Q
 from accounts.models import Account
 from billing.models import Payment
 from billing.stripe import shapes
+from billing.stripe.disputes import STATES
 from billing.stripe.shapes import Doc
 
-# An inquiry takes no money, a prevented dispute never was one, and what was won is back:
-# https://docs.stripe.com/api/disputes/object#dispute_object-status
-STATES = {"needs_response": "open", "under_review": "open", "lost": "lost"}
 NOTHING: dict[str, Any] = {"dispute_state": "", "amount_taken_back": 0, "taken_back_at": None}
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from accounts.models import Account
 from billing import alerts, credits, effects, money
-from billing.lifecycle import disputed
 from billing.lifecycle.lease import Held
 from billing.models import CreditGrant
-from billing.stripe import gateway
+from billing.stripe import disputes, gateway
 from billing.stripe.catalog_push.diff import PACK_KEY
 from billing.stripe.shapes import Doc, id_of, known_moment
 from billing.stripe.truth import NEWEST_CHARGES, Truth
@@ -90,7 +89,7 @@ def _disputed(charge: Doc, held: Held) -> int:
         return 0
     held.renew()
     found = gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
-    return sum(dispute["amount"] for dispute in found if disputed.STATES.get(dispute["status"]))
+    return sum(dispute["amount"] for dispute in found if disputes.STATES.get(dispute["status"]))
 
 
 def _purchase(charge: Doc, given_back: int) -> Purchase | None:

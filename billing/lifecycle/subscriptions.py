@@ -18,9 +18,11 @@ from billing.deals import replacing
 from billing.lifecycle import (
     books,
     customers,
+    dispute_ends,
     disputed,
     duplicates,
     lease,
+    lost_disputes,
     money_back,
     pack_grants,
     schedules,
@@ -36,6 +38,7 @@ from billing.stripe.truth import Truth
 __all__ = [
     "Busy",
     "NothingToChange",
+    "OnHold",
     "acting",
     "ask_about_doubtful",
     "cancel",
@@ -55,11 +58,22 @@ MOST_ROUNDS = 6
 # The sweeper stops here, well before Celery's soft time limit would stop it in the middle.
 SERVE_SECONDS = 45
 # What a sync does at Stripe before it believes what it is told; each answers whether it did something.
-OWED = (duplicates.resolve, money_back.follow, trials.end_second, replacing.follow, planning.put_back)
+OWED = (
+    duplicates.resolve,
+    money_back.follow,
+    trials.end_second,
+    replacing.follow,
+    lost_disputes.follow,
+    planning.put_back,
+)
 
 
 class NothingToChange(Exception):
     """There is no subscription in a state that this act could change."""
+
+
+class OnHold(NothingToChange):
+    """A dispute was lost: the plan ends, and nothing goes on that would be charged."""
 
 
 def sync(*, account: Account, reason: str, wait_seconds: float = 0.0) -> bool:
@@ -137,7 +151,9 @@ def cancel(*, account: Account, feedback: str = "", comment: str = "") -> None:
 
 
 def resume(*, account: Account) -> None:
-    """Take a cancellation back while the subscription still runs. Raises NothingToChange, Busy."""
+    """Take a cancellation back while the subscription still runs. Raises NothingToChange, also while the account is on
+    hold for a lost dispute: nobody is to go on paying for what they do not get. Raises Busy.
+    """
     _change(account, "resume", {"cancel_at_period_end": False})
 
 
@@ -146,7 +162,7 @@ def cancel_now(*, account: Account) -> None:
 
     Raises NothingToChange, Busy and the gateway's errors.
     """
-    with acting(account=account, purpose="cancel_now"):
+    with acting(account=account, purpose="cancel_now") as held:
         subscription = _live(account)
         has_usage = subscription.items.filter(is_metered=True).exists()
         subscription_about_to_change.send(Subscription, account=account, now=clock.now(account))
@@ -157,6 +173,7 @@ def cancel_now(*, account: Account) -> None:
             )
         except gateway.NotFound as error:
             raise NothingToChange("The subscription has ended already.") from error
+        _is_canceled_anyway(subscription, held=held)
 
 
 @contextmanager
@@ -189,6 +206,8 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
         subscription = _live(account)
         if subscription.is_fixed_term:
             raise NothingToChange("The contract says when the plan ends; only another contract changes that.")
+        if act == "resume" and held.customer.dispute_state == "lost":
+            raise OnHold("The account is on hold.")
         schedules.let_go_of_known(held, subscription)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":
@@ -199,6 +218,14 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
             gateway.post(path, params, idempotency_key=f"{act}:{path.rsplit('/')[-1]}:{held.token}")
         except gateway.NotFound as error:
             raise NothingToChange("The subscription has ended already.") from error
+        if act == "cancel":
+            _is_canceled_anyway(subscription, held=held)
+
+
+def _is_canceled_anyway(subscription: Subscription, *, held: Held) -> None:
+    """Who cancels what ends for a lost dispute means it: forgiven or not, it stays canceled."""
+    with held.saving():
+        dispute_ends.take_over(subscription.stripe_subscription_id, became="canceled by the customer")
 
 
 def _live(account: Account) -> Subscription:
@@ -224,7 +251,7 @@ def _serve(held: Held) -> None:
         failed = _mirror(said, held)
         pack_grants.follow(said, account=held.account, held=held, now=now)
         schedules.take_new_card(said, held=held, now=now)
-        found = disputes.look_again(said, held=held, now=now)
+        found = disputes.of(said, customer=held.customer, between=held.renew)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
             if found is not None:

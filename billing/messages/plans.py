@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from accounts.notifications import notify
 from billing import catalog, entitlements
+from billing.lifecycle import dispute_ends
 from billing.messages.words import card, is_by_use, iso, next_charge, plan_name
 from billing.models import Customer, Payment, PlanChange, Subscription
 from billing.models.subscriptions import Status
@@ -35,6 +36,9 @@ def tell(
         if known is None or known.status in UNBEGUN:
             _begun(subscription, customer=customer, now=now)
         elif known.is_live and not subscription.is_live:
+            # At once, for a lost dispute: the message about that has said it.
+            if not known.is_canceling and dispute_ends.is_why(subscription):
+                continue
             if not any(other.is_live for other in is_now.values()):
                 _ended(subscription, now=now)
         elif subscription.is_live:
@@ -80,6 +84,8 @@ def _went_on(known: Subscription, subscription: Subscription, *, customer: Custo
 def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
     if known.is_fixed_term or subscription.is_fixed_term:
         return  # who agreed on a last day has not canceled
+    if _is_of_a_dispute(known, subscription):
+        return  # and the message about the dispute says it
     if subscription.is_canceling and not known.is_canceling:
         on_trial = subscription.trial_end if subscription.status == Status.TRIALING else None
         _tell(
@@ -98,6 +104,13 @@ def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now
             now=now,
             next_at=iso(subscription.current_period_end),
         )
+
+
+def _is_of_a_dispute(known: Subscription, subscription: Subscription) -> bool:
+    """Whether it ends, or goes on again, because of a dispute that was lost, or is forgiven."""
+    if subscription.is_canceling:
+        return not known.is_canceling and dispute_ends.is_why(subscription)
+    return known.is_canceling and dispute_ends.was_why(known)
 
 
 def _paused_or_unpaused(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
@@ -162,6 +175,7 @@ def _ended(subscription: Subscription, *, now: datetime) -> None:
         ended_at=iso(subscription.ended_at or now),
         is_unpaid=unpaid.exists(),
         free_plan=rights.plan.name,
+        is_on_hold=rights.is_blocked,
         **_open_invoice(unpaid.filter(status="open")),
     )
 

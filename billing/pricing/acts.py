@@ -40,7 +40,9 @@ def right_for(plan: Plan, catalog: Catalog, viewer: Viewer) -> Act:
     if subscription is not None and has_bought and subscription.plan_key == plan.key:
         if not may_bill:
             return Act.HERE
-        return Act.RESUME if subscription.is_canceling and not subscription.is_fixed_term else Act.MANAGE
+        # Nothing goes on that would be charged while a lost dispute keeps the account on hold.
+        may_resume = subscription.is_canceling and not subscription.is_fixed_term
+        return Act.RESUME if may_resume and rights.reason != "dispute_lost" else Act.MANAGE
     if rights.plan.key == plan.key:
         return Act.HERE
     if not plan.suits(account.kind):

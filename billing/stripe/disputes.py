@@ -1,24 +1,32 @@
-"""What disputes do to an account: the gravest is noted on the customer's row, and access decides from there."""
+"""Disputes of an account's payments, asked of Stripe anew: which there are, and the gravest that nobody forgave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
-
 from accounts.models import Account
-from billing import effects
-from billing.lifecycle import disputed, lease
-from billing.lifecycle.lease import Held
-from billing.messages import disputes as messages
-from billing.models import Customer, Effect
-from billing.stripe import gateway
-from billing.stripe.truth import Truth
+from billing import alerts
+from billing.models import Alert, Customer, Effect
+from billing.stripe import gateway, shapes
+from billing.stripe.truth import NEWEST_CHARGES, Truth
 
-NEWEST_CHARGES = 100
+# Inquiries (`warning_…`) take no money, and a prevented dispute never was one:
+# https://docs.stripe.com/api/disputes/object#dispute_object-status
+STATES = {"needs_response": "open", "under_review": "open", "lost": "lost"}
+
+ANSWER_IT = "Answer it in the Stripe Dashboard before it is due, and do not refund it."
+# What staff read, by Stripe's word for where it stands.
+WORDS = {
+    "under_review": "It was answered; the bank decides. Do not refund it.",
+    "warning_under_review": "The inquiry was answered; the bank decides.",
+    "won": "It was won, the money is back and nothing is left to do.",
+    "lost": "It was lost, the money is gone and the account is on hold until it is forgiven (Customers, Forgive "
+    "disputes).",
+    "warning_closed": "The inquiry is closed and nothing is left to do.",
+    "prevented": "It was settled before it became a dispute; nothing is left to do.",
+}
 
 
 def find(dispute_id: str) -> tuple[dict[str, Any], str]:
@@ -30,90 +38,90 @@ def find(dispute_id: str) -> tuple[dict[str, Any], str]:
     return dispute, dispute["charge"].get("customer") or ""
 
 
-def follow(account: Account, customer_id: str, *, now: datetime) -> None:
-    """Write the gravest state of the customer's disputes on the account's row, and tell its owners when it changed.
+def of(said: Truth, *, customer: Customer, between: Callable[[], None]) -> list[dict[str, Any]] | None:
+    """All disputes of the account's payments; None where what Stripe said does not tell whether there are any.
 
-    `now` is wall time. Raises LeaseTaken, LeaseLost.
-
-    All are asked for anew, so it does not matter which letter came last; and one that was won, or a mere
-    inquiry, does not make another that was lost undone.
+    Costs a call for each disputed charge and none for who was never disputed. `between` is called before each (to renew
+    a lease). Raises the gateway's errors.
     """
-    with lease.hold(account=account, purpose="dispute") as held:
-        found = _disputes(_charges(customer_id))
-        state = _gravest_state(found)
-        with held.committing() as customer:
-            _write(state, customer=customer, now=customer.clock_now or now)
-            disputed.note(account, disputes=found)
+    former = [*customer.former_stripe_ids, *([customer.stripe_customer_id] if said.is_deleted else [])]
+    try:
+        charges = [*said.charges, *(charge for name in former for charge in _charges(name))]
+    except gateway.NotFound:
+        # Test data is wiped at will: what is known of it stays.
+        return None
+    if customer.dispute_state and len(said.charges) >= NEWEST_CHARGES:
+        # The disputed one may be older than those that were asked for.
+        return _of(charges, between=between) or None
+    return _of(charges, between=between)
 
 
-def look_again(said: Truth, *, held: Held, now: datetime) -> list[dict[str, Any]] | None:
-    """As `follow`, in a sync and under its lease: what a lost letter would have told is found too. Answers the
-    disputes, to be noted on the payments once those are written; None when there was nothing to ask for.
+def of_customer(customer: Customer) -> list[dict[str, Any]]:
+    """As `of`, without having asked for anything else. Raises the gateway's errors."""
+    names = [*customer.former_stripe_ids, customer.stripe_customer_id or ""]
+    charges = [charge for name in names if name for charge in _charges(name)]
+    return _of(charges, between=lambda: None)
 
-    Costs a call for each disputed charge, and none for who was never disputed. `now` is the account's time. Raises
-    LeaseLost and the gateway's errors.
+
+def gravest(found: Iterable[dict[str, Any]]) -> str:
+    """ "lost", "open" or "". It does not matter which letter came last: one that was won, or a mere inquiry, does not
+    make another that was lost undone.
     """
-    if not any(charge["disputed"] for charge in said.charges):
-        # Of a customer who was deleted, or has more charges than were asked for, this says nothing.
-        is_all = not said.is_deleted and len(said.charges) < NEWEST_CHARGES
-        if not held.customer.dispute_state or not is_all:
-            return None
-    found = _disputes(said.charges)
-    state = _gravest_state(found)
-    with held.saving() as customer:
-        _write(state, customer=customer, now=now)
-    return found
-
-
-def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
-    """Let what was lost count no longer, for ever; answers the disputes' ids. A new one counts again.
-
-    `now` is wall time. Raises LeaseTaken, LeaseLost and the gateway's errors.
-    """
-    customer = Customer.objects.get(account=account)
-    assert customer.stripe_customer_id
-    found = _disputes(_charges(customer.stripe_customer_id))
-    lost = [dispute["id"] for dispute in found if dispute["status"] == "lost"]
-    with transaction.atomic():
-        for name in lost:
-            effects.once(key=_key(name), kind="dispute_forgiven", account=account, now=now, detail={"by": by})
-    follow(account, customer.stripe_customer_id, now=now)
-    return lost
-
-
-def _write(state: str, *, customer: Customer, now: datetime) -> None:
-    if customer.dispute_state == state:
-        return
-    Customer.objects.filter(pk=customer.pk).update(
-        dispute_state=state, access_version=F("access_version") + 1
-    )
-    messages.tell(customer.account, state=state, version=customer.access_version + 1, now=now)
-
-
-def _gravest_state(found: list[dict[str, Any]]) -> str:
-    forgiven = set(
-        Effect.objects.filter(key__in=[_key(dispute["id"]) for dispute in found]).values_list(
-            "key", flat=True
-        )
-    )
-    states = {
-        disputed.STATES.get(dispute["status"], "") for dispute in found if _key(dispute["id"]) not in forgiven
-    }
+    states = {STATES.get(dispute["status"], "") for dispute in _unforgiven(found)}
     return next((state for state in ("lost", "open") if state in states), "")
 
 
+def lost(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that were lost and not forgiven."""
+    return [dispute for dispute in _unforgiven(found) if dispute["status"] == "lost"]
+
+
+def forgiven_key(dispute_id: str) -> str:
+    """Names, among the effects, a lost dispute that counts no longer."""
+    return f"dispute_forgiven:{dispute_id}"
+
+
+def tell_staff(
+    dispute: dict[str, Any],
+    *,
+    account: Account | None,
+    now: datetime,
+    became: str = "",
+    is_news: bool = False,
+) -> None:
+    """Raise an alert for where the dispute stands, once: a late letter does not open again what staff resolved.
+
+    `became`: what has become of the plan. `is_news`: something was done since, so it is told again.
+    """
+    key = f"dispute:{dispute['id']}:{dispute['status']}"
+    if not is_news and Alert.objects.filter(key=key).exists():
+        return
+    words = f"{WORDS.get(dispute['status'], ANSWER_IT)} {became}".strip()
+    alerts.raise_alert(
+        key=key,
+        kind="dispute",
+        message=f"The payment {shapes.id_of(dispute['charge'])} is disputed ({dispute['reason']}, now: "
+        f"{dispute['status']}). {words}",
+        account=account,
+        now=now,
+    )
+
+
+def _unforgiven(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = {forgiven_key(dispute["id"]): dispute for dispute in found}
+    forgiven = set(Effect.objects.filter(key__in=keys).values_list("key", flat=True)) if keys else set()
+    return [dispute for key, dispute in keys.items() if key not in forgiven]
+
+
 def _charges(customer_id: str) -> Iterable[dict[str, Any]]:
+    """Also of a customer who was deleted."""
     return gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
 
 
-def _disputes(charges: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        dispute
-        for charge in charges
-        if charge["disputed"]
-        for dispute in gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
-    ]
-
-
-def _key(dispute_id: str) -> str:
-    return f"dispute_forgiven:{dispute_id}"
+def _of(charges: Iterable[dict[str, Any]], *, between: Callable[[], None]) -> list[dict[str, Any]]:
+    found = []
+    for charge in charges:
+        if charge["disputed"]:
+            between()
+            found += gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
+    return found

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from accounts.models import Account
 from billing import alerts
-from billing.lifecycle import lease, subscriptions
+from billing.lifecycle import subscriptions
 from billing.models import Customer, Payment, WebhookEvent
 from billing.signals import invoice_about_to_close
 from billing.stripe import disputes, gateway, meter_errors
@@ -27,18 +27,6 @@ UNKNOWN_CUSTOMER_PATIENCE = timedelta(hours=1)
 
 # An invoice will soon be made of what was used, or has been drafted and still takes what comes in.
 CLOSING = ("invoice.upcoming", "invoice.created")
-
-ANSWER_IT = "Answer it in the Stripe Dashboard before it is due, and do not refund it."
-# By Stripe's word for where it stands: https://docs.stripe.com/api/disputes/object#dispute_object-status
-DISPUTE_WORDS = {
-    "under_review": "It was answered; the bank decides. Do not refund it.",
-    "warning_under_review": "The inquiry was answered; the bank decides.",
-    "won": "It was won, the money is back and nothing is left to do.",
-    "lost": "It was lost, the money is gone and the account is blocked. Its subscription goes on: cancel it at "
-    "Stripe if that is the end of it.",
-    "warning_closed": "The inquiry is closed and nothing is left to do.",
-    "prevented": "It was settled before it became a dispute; nothing is left to do.",
-}
 
 
 def groups(letters: Sequence[WebhookEvent]) -> Iterator[list[WebhookEvent]]:
@@ -168,21 +156,14 @@ def _follow_dispute(letter: WebhookEvent, *, now: datetime) -> Outcome:
     except gateway.NotFound:
         return Ignored("gone")
     account = _account_with(customer_id)
-    alerts.raise_alert(
-        key=f"dispute:{dispute['id']}:{dispute['status']}",
-        kind="dispute",
-        message=f"The payment {dispute['charge']['id']} is disputed ({dispute['reason']}, now: "
-        f"{dispute['status']}). {DISPUTE_WORDS.get(dispute['status'], ANSWER_IT)}",
-        account=account,
-        now=now,
-    )
     if account is None:
+        disputes.tell_staff(dispute, account=None, now=now)
         return Ignored("unknown_customer")
-    try:
-        disputes.follow(account, customer_id, now=now)
-    except (lease.LeaseTaken, lease.LeaseLost):
-        return PutOff()
-    return _sync(account, reason=letter.type)
+    outcome = _sync(account, reason=letter.type)
+    if isinstance(outcome, Processed):
+        # The sync tells of those that it finds; a charge whose dispute was won is not disputed any more.
+        disputes.tell_staff(dispute, account=account, now=now)
+    return outcome
 
 
 def _tell_of_other_versions(letters: Sequence[WebhookEvent], *, now: datetime) -> None:

@@ -15,10 +15,11 @@ from billing import catalog, clock, money, pricing
 from billing import rights as rights_of_request
 from billing.forms import CancelForm, WithdrawForm
 from billing.leaving import cancelling, pausing, refund_window, withdrawals
+from billing.lifecycle import dispute_ends, subscriptions
 from billing.models import Subscription
 from billing.stripe import gateway
 from billing.views import visitors
-from billing.views.settings import BUSY, UNREACHABLE
+from billing.views.settings import BUSY, ON_HOLD, UNREACHABLE
 
 # Declarations from one address of the network in an hour; more is a machine.
 MOST_DECLARATIONS = 10
@@ -31,7 +32,8 @@ def cancel(request: AccountRequest) -> HttpResponse:
     """Ask once, saying the last day and what stays; then cancel at the end of the paid time."""
     rights = rights_of_request.of(request)
     subscription = rights.subscription
-    if subscription is None or subscription.is_canceling:
+    ends_for_dispute = subscription is not None and dispute_ends.is_why(subscription)
+    if subscription is None or (subscription.is_canceling and not ends_for_dispute):
         messages.info(request, "There is no running plan to cancel.")
         return redirect("billing:settings")
     form = CancelForm(request.POST if request.method == "POST" else None)
@@ -40,6 +42,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             "form": form,
             "rights": rights,
             "subscription": subscription,
+            "ends_for_dispute": ends_for_dispute,
             "bought": plan_name(subscription),
             "last_day": subscription.trial_end
             if subscription.status == "trialing"
@@ -113,6 +116,8 @@ def go_on(request: AccountRequest) -> HttpResponse:
     """End a pause: for nothing before it begins, else by paying for a month that begins now."""
     try:
         pausing.go_on(account=request.account)
+    except subscriptions.OnHold:
+        messages.error(request, ON_HOLD)
     except pausing.NothingToChange:
         messages.info(request, "There is no pause to end.")
     except pausing.Busy:

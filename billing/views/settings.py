@@ -12,11 +12,12 @@ from accounts.requests import AccountRequest
 from billing import catalog, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
-from billing.lifecycle import checkout, open_invoices, subscriptions
+from billing.lifecycle import checkout, dispute_ends, open_invoices, subscriptions
 from billing.models import Customer, Payment, PlanChange, Subscription
 from billing.stripe import gateway
 
 BUSY = "Another change to this account's plan is in progress. Try again in a moment."
+ON_HOLD = "This account is on hold, so its plan cannot go on. Write to us and we will sort it out."
 UNREACHABLE = "Stripe could not be reached, so nothing was changed. Try again in a minute."
 PAYMENTS_SHOWN = 24
 
@@ -38,6 +39,7 @@ def overview(request: AccountRequest) -> HttpResponse:
         {
             "rights": rights,
             "ended": ended,
+            "ends_for_dispute": _ends_for_dispute(subscription or ended),
             "ended_plan": catalog.current().plans.get(ended.plan_key) if ended else None,
             "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,
@@ -75,6 +77,10 @@ def _ended(account: Account) -> Subscription | None:
     """The last subscription that is over, so that the page can say why nothing is left of it."""
     over = Subscription.objects.filter(account=account, is_live=False, ended_at__isnull=False)
     return over.exclude(status="incomplete_expired").order_by("-ended_at").first()
+
+
+def _ends_for_dispute(subscription: Subscription | None) -> bool:
+    return subscription is not None and dispute_ends.is_why(subscription)
 
 
 def _owes(subscription: Subscription) -> bool:
@@ -118,6 +124,8 @@ def resume(request: AccountRequest) -> HttpResponse:
     """Take a cancellation back while the plan still runs."""
     try:
         subscriptions.resume(account=request.account)
+    except subscriptions.OnHold:
+        messages.error(request, ON_HOLD)
     except subscriptions.NothingToChange:
         messages.info(request, "There is no cancellation to take back.")
     except subscriptions.Busy:

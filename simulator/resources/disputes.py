@@ -59,6 +59,12 @@ def open_for(sim: "Simulator", charge: Obj, *, is_inquiry: bool = False) -> Obj:
     return dispute
 
 
+def reverse(sim: "Simulator", dispute: Obj) -> Obj:
+    """The bank takes a lost dispute back long after: docs.stripe.com/disputes/how-disputes-work."""
+    _close(sim, dispute, "won")
+    return dispute
+
+
 @route("GET", "/v1/disputes")
 def index(sim: "Simulator", request: Request) -> Obj:
     """GET /v1/disputes, by charge or payment intent."""

@@ -12,6 +12,7 @@ differs.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import random
 import tempfile
@@ -60,6 +61,9 @@ def main(words: list[str]) -> int:
     is_good = True
     with servers.running() as found, tempfile.TemporaryDirectory() as folder:
         simulator = _house(found.database_url, businesses, Path(folder))
+        # What is loaded by now is there to the end: to look through it for garbage takes time.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         for business in businesses:
             with _selling(simulator, settings_of(business, Path(folder))):
                 verdict = soak(

@@ -68,7 +68,6 @@ class Life(Books):
             bought.planned = (price, quantity)
             return True
         plan = self.terms.plans[price.plan]
-        bought.planned = None
         was_trial = bought.status == "trialing"
         goes_on = was_trial and plan.trial_days > 0
         makes_bill = not goes_on and not (was_trial and price.meter)
@@ -76,9 +75,11 @@ class Life(Books):
             bill = self._bill(self.sum_of_change(price, quantity))
             bill.due = max(0, bill.total - self.balance)
             if bill.due and not self.card_is_good:
+                # What was planned before stays planned.
                 bill.state = "void"
                 return False
             self._charge(bill)
+        bought.planned = None
         anew = not goes_on and (was_trial or self._begins_anew(price))
         if anew:
             bought.anchor = bought.start = self.now
@@ -93,10 +94,36 @@ class Life(Books):
 
     def cancel(self) -> None:
         self._bought().is_canceling = True
+        self._bought().ends_for_dispute = False
         self._bought().planned = None
 
     def resume(self) -> None:
         self._bought().is_canceling = False
+
+    def lose_dispute(self, bill: Bill) -> None:
+        """On hold: nothing is collected any more but what was used, and the plan ends with what is paid."""
+        bill.dispute = "lost"
+        bought = self.purchase
+        if bought is None:
+            return
+        waiting = [
+            one for one in self.bills if one.purchase is bought and one.total > 0 and not bought.price.meter
+        ]
+        is_unpaid = bought.status == "past_due" or any(one.state == "draft" for one in waiting)
+        for one in waiting:
+            one.next_try = None
+        if is_unpaid:
+            self._end_with_usage()
+        elif not bought.is_canceling:
+            bought.is_canceling = bought.ends_for_dispute = True
+            bought.planned = None
+
+    def forgive(self) -> None:
+        """By staff: the plan goes on, unless it is over or its customer canceled as well."""
+        for bill in self.bills:
+            bill.dispute = "forgiven" if bill.dispute == "lost" else bill.dispute
+        if self.purchase is not None and self.purchase.ends_for_dispute:
+            self.purchase.is_canceling = self.purchase.ends_for_dispute = False
 
     def pay_debts(self) -> None:
         """A good card, and every open bill of the running plan is paid with it."""
@@ -187,12 +214,7 @@ class Life(Books):
         bought = self._bought()
         was_trial = bought.status == "trialing"
         if bought.is_canceling:
-            usage = self.net(self._unbilled())
-            self._end()
-            if usage:
-                bill = self._bill(usage)
-                bill.purchase, bill.its_card_is_good = None, self.card_is_good
-                self._charge(bill)
+            self._end_with_usage()
             return
         usage = 0 if was_trial else self._unbilled()
         months = bought.price.months
@@ -213,3 +235,12 @@ class Life(Books):
             self._charge(bill)
         else:
             bill.next_try = self.now + DRAFT
+
+    def _end_with_usage(self) -> None:
+        """The plan is over, and what was used in its last period is billed at once."""
+        usage = self.net(self._unbilled())
+        self._end()
+        if usage:
+            bill = self._bill(usage)
+            bill.purchase, bill.its_card_is_good = None, self.card_is_good
+            self._charge(bill)

@@ -50,6 +50,8 @@ class Purchase:
     trial_end: int | None = None
     status: str = "active"
     is_canceling: bool = False
+    # Ends because a dispute was lost, and for nothing else.
+    ends_for_dispute: bool = False
     planned: tuple[Price, int] | None = None
     failed_at: int | None = None
     first_paid_at: int | None = None

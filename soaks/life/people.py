@@ -72,7 +72,8 @@ class Person(Deeds, Purse):
         """What this customer may do now, and how likely each is."""
         life, bought = self.life, self.life.purchase
         if life.level() == "BLOCKED":
-            return {self._use: 2, self._rest: 2, self._other_card: 1, self._forgive: 3}
+            waits = {self._use: 2, self._rest: 2, self._other_card: 1, self._forgive: 3}
+            return waits | {self._cancel: int(bought is not None and bought.ends_for_dispute)}
         likely: dict[Any, int] = {self._use: 8}
         if bought is None:
             likely |= {self._use: 1, self._buy: 3}

@@ -82,29 +82,32 @@ class Purse(Somebody):
         from billing.stripe import gateway
 
         bill = next(bill for bill in self.life.bills if bill.dispute == "open")
-        bill.dispute = "won" if self.chance.random() < 0.6 else "lost"
-        self._say(f"the dispute is {bill.dispute}")
+        became = "won" if self.chance.random() < 0.6 else "lost"
+        self._say(f"the dispute is {became}")
         charge = self._payment_of(bill).stripe_charge_id
         [dispute] = [
             one
             for one in gateway.get("/v1/disputes", {"charge": charge})["data"]
             if one["status"] == "needs_response"
         ]
-        evidence = {"won": "winning_evidence", "lost": "losing_evidence"}[bill.dispute]
+        evidence = {"won": "winning_evidence", "lost": "losing_evidence"}[became]
         gateway.post(
             f"/v1/disputes/{dispute['id']}",
             {"evidence": {"uncategorized_text": evidence}, "submit": True},
             idempotency_key=self._key(),
         )
+        if became == "lost":
+            self.life.lose_dispute(bill)
+        else:
+            bill.dispute = became
         self.post.deliver(self.account)
 
     def _forgive(self) -> None:
-        from billing.stripe import disputes
+        from billing.leaving import forgiving
 
         self._say("is forgiven by staff")
-        disputes.forgive(self.account, by="dana", now=datetime.now(tz=UTC))
-        for bill in self.life.bills:
-            bill.dispute = "forgiven" if bill.dispute == "lost" else bill.dispute
+        forgiving.forgive(self.account, by="dana", now=datetime.now(tz=UTC))
+        self.life.forgive()
         self.post.deliver(self.account)
 
     def _payment_of(self, bill: Bill) -> Any:

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from soaks.life import command, terms
+from soaks.life.births import FIRST_DAY
+from soaks.life.expected import Life
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,3 +57,32 @@ def test_a_unit_too_few_is_noticed(selling):
     sold = replace(wrong, plans={**wrong.plans, "free": free}, default=free)
     verdict = command.soak(selling("ocr"), "ocr", seed=1, accounts=1, months=1, sold=sold)
     assert "documents: used, limit, window (0, 10," in verdict.faults[0]
+
+
+def test_a_declined_upgrade_leaves_what_was_planned_in_the_calculation_too():
+    sold, start = terms.read("automation"), int(FIRST_DAY.timestamp())
+    life = Life(sold, "organization", start, start)
+    life.buy(sold.price("automation_team_year"), 1)
+    assert life.change(sold.price("automation_team_month"), 1)
+    life.card_is_good = False
+
+    assert not life.change(sold.price("automation_enterprise_year"), 1)
+
+    assert life.purchase.planned == (sold.price("automation_team_month"), 1)
+
+
+def test_a_lost_dispute_in_the_calculation_ends_the_plan_with_what_is_paid_and_forgiven_it_goes_on():
+    sold, start = terms.read("kaboot"), int(FIRST_DAY.timestamp())
+    life = Life(sold, "personal", start, start)
+    life.buy(sold.price("kaboot_pro_month"), 1)
+    life.lose_dispute(life.bills[0])
+    assert life.level() == "BLOCKED"
+    life.forgive()
+    life.live_until(life.purchase.end + 2 * 3600)
+    assert [bill.state for bill in life.bills] == ["paid", "paid"]
+
+    life.lose_dispute(life.bills[1])
+    life.live_until(life.purchase.end + 2 * 3600)
+
+    assert life.purchase is None
+    assert len(life.bills) == 2

@@ -76,15 +76,13 @@ def item_of(subscription: Doc, sold: Mapping[str, Price | None], prices: Catalog
 def price_of(item: Doc, *, prices: Catalog, remember: Remember) -> Price | None:
     """The price in the catalog: by its lookup key, our mark on it, or what it was called when last seen."""
     price = item["price"]
-    for name in (
-        price.get("lookup_key") or "",
-        (price.get("metadata") or {}).get(PRICE_KEY) or "",
-        remember(price["id"]),
-    ):
+    for name in (price.get("lookup_key"), (price.get("metadata") or {}).get(PRICE_KEY)):
         found = prices.find_price(name) if name else None
         if found is not None:
             return found
-    return _agreed(price, prices)
+    # Asked only where it is needed: most prices say themselves what they are called.
+    name = remember(price["id"])
+    return (prices.find_price(name) if name else None) or _agreed(price, prices)
 
 
 def _agreed(price: Doc, prices: Catalog) -> Price | None:
