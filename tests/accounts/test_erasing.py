@@ -208,3 +208,63 @@ def test_the_receipt_of_closing_says_the_time_the_account_lives_in(shop, as_mina
     assert f"was closed on {clock.now(hers):%-d %B %Y} at {clock.now(hers):%H:%M} UTC" in receipt.body
     hers.refresh_from_db()
     assert hers.closed_at == clock.now(hers)
+
+
+def test_what_i_wrote_for_an_organization_stays_open_without_my_name(shop, as_mina, hers, mina, alice):
+    zobel = factories.organization(owner=alice, name="Alice & Co")
+    factories.MemberFactory(account=zobel, user=mina, role="admin")
+    for_the_organization = acting_for(zobel, mina)
+    for_the_organization.post(
+        "/contact/", {**ENQUIRY, "company": "Alice & Co", "message": "Ask Wilhelmina Zobel: forty seats?"}
+    )
+
+    close(as_mina, hers)
+    effects.deliver_owed(now=clock.wall())
+
+    asked = Enquiry.objects.get()
+    assert (asked.state, asked.account, asked.company) == ("new", zobel, "Alice & Co")
+    assert (asked.email, asked.message) == (alice.email, "Ask A former member: forty seats?")
+    assert Alert.objects.filter(kind="enquiry", resolved_at=None).exists()
+    assert rows_that_say(HERS) == []
+
+
+def test_an_organizations_mail_to_me_still_leaves_for_it_and_is_then_forgotten(
+    shop, as_mina, hers, mina, alice
+):
+    zobel = factories.organization(owner=alice, name="Alice & Co")
+    factories.MemberFactory(account=zobel, user=mina, role="admin")
+    now = clock.now(zobel)
+    offer = offers.make(
+        account=zobel,
+        plan_key="enterprise",
+        interval="year",
+        seats=1,
+        amount=12_000,
+        recipient=mina.email,
+        open_until=now + timedelta(days=14),
+        now=now,
+    )
+
+    close(as_mina, hers)
+
+    owed = Effect.objects.get(key__startswith="mail:offer:")
+    assert (owed.account, owed.done_at) == (zobel, None)
+    effects.deliver_owed(now=clock.wall())
+    assert any(offers.link(offer) in sent.body for sent in mail.outbox)
+    owed.refresh_from_db()
+    assert owed.detail == {}
+
+
+def test_my_withdrawal_for_an_organization_goes_once_it_is_decided(shop, as_mina, hers, mina, alice):
+    zobel = factories.organization(owner=alice, name="Alice & Co")
+    withdrawals.declare(**DECLARATION, account=zobel, now=clock.wall())
+    opened_by_staff = Withdrawal.objects.get()
+
+    close(as_mina, hers)
+    withdrawals.decide(withdrawal=opened_by_staff, is_granted=True, note="", now=clock.wall())
+    effects.deliver_owed(now=clock.wall())
+
+    said = [sent.subject for sent in mail.outbox if sent.to == ["mina@zobel.example"]]
+    assert f"About your withdrawal {opened_by_staff.reference}" in said
+    assert Withdrawal.objects.get().account == zobel
+    assert rows_that_say(HERS) == []
