@@ -13,6 +13,7 @@ from accounts.closing import CLOSED_NAME, NOBODY
 from accounts.models import Account, Member
 from billing import effects
 from billing.models import Alert, Customer, Departure, Effect, Enquiry, Offer, WebhookEvent, Withdrawal
+from billing.stripe import mirror
 from config import mailbox
 
 # Mail about what is over with the account. All other mail that is still owed leaves first and is forgotten then:
@@ -64,9 +65,10 @@ def of_account(account: Account, *, now: datetime) -> None:
         Alert.objects.filter(pk=alert.pk).exclude(message=words).update(message=words)
     customer = Customer.objects.filter(account=account).first()
     if customer is not None:
-        ids = [customer.stripe_customer_id, *customer.former_stripe_ids]
-        letters = WebhookEvent.objects.filter(stripe_customer_id__in=[one for one in ids if one])
+        ids = [one for one in (customer.stripe_customer_id, *customer.former_stripe_ids) if one]
+        letters = WebhookEvent.objects.filter(stripe_customer_id__in=ids)
         letters.exclude(state__in=WebhookEvent.WAITING).strip()
+        mirror.anonymise(ids)
     transaction.on_commit(lambda: mailbox.forget(account=str(account.pk), addresses=addresses))
 
 
