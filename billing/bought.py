@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from billing import catalog, pricing
-from billing.catalog import Price
+from billing import catalog, money, pricing
 from billing.deals import agreed
 from billing.models import Subscription
 
@@ -24,13 +23,4 @@ def terms(subscription: Subscription) -> str:
     # One seat of a contract is one price for everybody.
     counts_seats = subscription.quantity > 1 if offer else price.per_seat
     seats = f", {subscription.quantity:,} seat{'' if subscription.quantity == 1 else 's'}"
-    return rhythm(price) + (seats if counts_seats else "")
-
-
-def rhythm(price: Price) -> str:
-    """ "monthly", "every 3 months", "by the token"."""
-    if price.meter:
-        return f"by the {price.unit_label or 'unit'}"
-    if price.interval_count > 1:
-        return f"every {price.interval_count} {price.interval}s"
-    return "yearly" if price.interval == "year" else "monthly"
+    return money.rhythm(price) + (seats if counts_seats else "")

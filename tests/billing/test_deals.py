@@ -16,6 +16,7 @@ from billing import clock, entitlements
 from billing.access import Level
 from billing.deals import accepting, agreed, offers
 from billing.lifecycle import subscriptions
+from billing.messages import reminders
 from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
 from billing.stripe import gateway
 from tests.billing.shopping import at_stripe, buy, let_pass
@@ -464,6 +465,33 @@ def test_what_is_left_of_a_plan_paid_by_card_is_credited_on_the_first_invoice(sh
     newest = at_stripe(shop, account, "invoice")[-1]
     assert 480_000 - 9_500 <= newest["amount_due"] < 480_000
     assert newest["collection_method"] == "send_invoice"
+
+
+def test_a_contract_s_free_days_end_with_an_invoice_and_no_card_is_asked_for(
+    shop, account, alice, at_work, client
+):
+    client.post(page_of(offer_to(account, trial_days=14, periods=None)), YES)
+    ends = Subscription.objects.live().get().trial_end
+
+    begun = Notification.objects.get(kind="trial_started").text
+    assert "On that day the first invoice comes by e-mail" in begun and "card" not in begun
+    page = said(at_work.get("/billing/"))
+    assert "Then the first invoice comes by e-mail." in page
+    assert f'"{ends:%Y-%m-%dT%H:%M:%S}+00:00">{ends:%-d %B %Y}</time>.' in page
+    assert "The next invoice, over <strong>$4,800.00</strong>, comes by e-mail on" in page
+    assert "Add a card until then" not in page and "With a card" not in page
+    let_pass(account, ends - timedelta(days=2))
+    reminders.sweep(now=clock.wall())
+    ending = Notification.objects.get(kind="trial_ending").text
+    assert "The first invoice over $4,800.00 comes by e-mail then" in ending and "card" not in ending
+
+
+def test_a_contract_that_has_begun_is_not_said_to_go_on_by_itself(shop, account, client):
+    client.post(page_of(offer_to(account)), YES)
+
+    begun = Notification.objects.get(kind="plan_started").text
+    last_day = Subscription.objects.live().get().cancel_at
+    assert f"It runs until {last_day:%-d %B %Y}." in begun and "by itself" not in begun
 
 
 def test_whoever_makes_or_reads_an_offer_is_told_what_it_takes_the_place_of(
