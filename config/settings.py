@@ -1,5 +1,6 @@
 """Every setting in one file: a machine differs only by its environment, and a missing secret stops the start."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -334,7 +335,9 @@ CONTENT_SECURITY_POLICY = {
 # --- Logs -------------------------------------------------------------------------------------------------------
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 from config.logs import configure as _configure_logs  # noqa: E402
+from config.logs import default_level as _default_level  # noqa: E402
+
+LOG_LEVEL = env.str("LOG_LEVEL", default=_default_level(sys.argv))
 
 LOGGING = _configure_logs(log_format=LOG_FORMAT, level=LOG_LEVEL)
