@@ -68,6 +68,7 @@ class InboxEntry(models.Model):
     objects = InboxEntryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "inbox entries"
         constraints = [
             models.UniqueConstraint(
                 fields=["notification", "user"], name="one_entry_per_person_and_notification"
@@ -174,6 +175,7 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(
                 fields=["notification", "address"],
