@@ -148,13 +148,17 @@ def _journeys(words: list[str]) -> str:
 
 
 def _conformance(words: list[str]) -> str:
-    """Stripe's CLI and stripe-node; fetched first, as without them there is nothing to run."""
+    """Stripe's CLI, stripe-node and our JavaScript sample; fetched first, as without them there is nothing to run."""
     try:
         for tool in npm.TOOLS:
             npm.installed(*tool)
     except npm.CannotFetch as lack:
         raise StageNotRun(str(lack)) from None
-    tests = ["tests/simulator/test_cli_triggers.py", "tests/simulator/test_node.py"]
+    tests = [
+        "tests/simulator/test_cli_triggers.py",
+        "tests/simulator/test_node.py",
+        "tests/usage/test_api_samples.py",
+    ]
     return _pytest(
         [*tests, *words], {npm.ASKED_FOR: "1", "TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""}, processes=0
     )

@@ -50,7 +50,8 @@ def test_the_third_run_waits_for_one_to_end(two: Account) -> None:
         take(two, "run:3")
     assert (refused.value.reason, refused.value.used, refused.value.limit) == ("limit_reached", 2, 2)
     assert str(refused.value) == (
-        "2 projects are going on at once, and Pro gives 2 projects. Wait for one to finish or choose a larger plan."
+        "2 projects are going on, and Pro gives 2 projects at the same time. Wait for one to finish or choose a "
+        "larger plan."
     )
     assert refused.value.upgrade_url.endswith("/pricing/")
 
@@ -153,7 +154,7 @@ def test_whoever_has_the_most_that_is_sold_is_sent_nowhere_to_buy_more(
     with pytest.raises(LimitReached) as refused:
         take(account, "run:20", feature="concurrent_runs")
     assert str(refused.value) == (
-        "20 runs are going on at once, and Enterprise gives 20 runs. Wait for one to finish."
+        "20 runs are going on, and Enterprise gives 20 runs at the same time. Wait for one to finish."
     )
     assert (refused.value.upgrade_url, refused.value.helps) == ("", ("wait",))
     with pytest.raises(LimitReached) as refused:

@@ -149,8 +149,8 @@ class Held:
         way_out = " or choose a larger plan" if is_more_sold(self._feature.key, limit) else ""
         if is_run and self._runs and limit:
             return self._refused(
-                f"{self._said(used)} {'is' if used == 1 else 'are'} going on at once, and {plan} gives "
-                f"{self._said(limit)}. Wait for one to finish{way_out}.",
+                f"{self._said(used)} {'is' if used == 1 else 'are'} going on, and {plan} gives {self._said(limit)} at "
+                f"the same time. Wait for one to finish{way_out}.",
                 reason="over_limit" if used > limit else "limit_reached",
                 waiting_helps=True,
             )
