@@ -399,6 +399,15 @@ def test_the_demos_mailbox_shows_the_letter_as_a_person_reads_it(account, as_ali
     assert "&lt;h1&gt;" not in page
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(("count", "words"), [(1, "Mark 1 as read"), (2, "Mark all 2 as read")])
+def test_one_message_is_not_all_of_them(account, alice, count, words):
+    for number in range(count):
+        tell(account, key=f"receipt:in_{number}")
+
+    assert words in acting_for(account, alice).get("/notifications/").content.decode()
+
+
 ONE_PAGE = {"feature": "Pages", "unit": "page", "units": "pages", "limit": 1, "limit_text": "1 page"}
 
 
