@@ -138,7 +138,12 @@ def key_revoked(key: ApiKey, *, by: User | None, now: datetime) -> None:
 
 
 def _of_key(key: ApiKey, by: User | None) -> dict[str, Any]:
-    return {"name": key.name, "prefix": key.prefix, "by": _name(by) if by else None}
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": list(key.scopes),
+        "by": _name(by) if by else None,
+    }
 
 
 def _name(user: User) -> str:

@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts.models import Account
 from billing import clock
@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 # A carrier that has not come back by then is taken for dead, and another may try.
 CARRY_SECONDS = 120
 MOST_ATTEMPTS = 15
+# In a mail's detail: its words go once it has left, as the person it is for has gone.
+FORGET = "forget"
 
 
 class NotInATransaction(Exception):
@@ -71,10 +73,19 @@ def once(
 
 
 def owe_mail(
-    *, key: str, to: str, subject: str, body: str, now: datetime, account: Account | None = None
+    *,
+    key: str,
+    to: str,
+    subject: str,
+    body: str,
+    now: datetime,
+    account: Account | None = None,
+    is_forgotten_once_sent: bool = False,
 ) -> Effect | None:
     """Owe one plain-text mail, once per `key`. Line breaks in the subject, which would be headers, go."""
-    detail = {"to": to, "subject": " ".join(subject.split()), "body": body}
+    detail: dict[str, Any] = {"to": to, "subject": " ".join(subject.split()), "body": body}
+    if is_forgotten_once_sent:
+        detail[FORGET] = True
     return once(key=key, kind="mail", account=account, now=now, detail=detail)
 
 
@@ -128,12 +139,12 @@ def _claim(*, now: datetime, limit: int) -> list[Effect]:
 
 
 def _forgotten(effect: Effect) -> dict[str, Any]:
-    """The words of a mail go with the account it is about: the last ones, its receipt, once they have left."""
-    if effect.kind != "mail" or effect.account_id is None:
+    """The words of a mail go with the account it is about, or the person: the last ones, once they have left."""
+    if effect.kind != "mail":
         return {}
-    # Asked anew: it may have been closed while the mail was on its way.
-    is_closed = Account.objects.filter(pk=effect.account_id, closed_at__isnull=False).exists()
-    return {"detail": {}} if is_closed else {}
+    # Asked anew: account or person may have gone while the mail was on its way.
+    is_forgotten = Q(account__closed_at__isnull=False) | Q(**{f"detail__{FORGET}": True})
+    return {"detail": {}} if Effect.objects.filter(is_forgotten, pk=effect.pk).exists() else {}
 
 
 def _try_later(effect: Effect, error: Exception, *, now: datetime) -> None:

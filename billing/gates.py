@@ -44,6 +44,8 @@ def requires(*switches: str) -> Callable[[AccountView[P]], PlainView[P]]:
                 feature = catalog.current().feature(switch)
                 if not granted.includes(switch):
                     is_blocked = granted.is_blocked
+                    is_sold = any(switch in plan.switches for plan in catalog.current().for_sale())
+                    way_out = " Choose a plan that does." if is_sold else ""
                     return refuse(
                         request,
                         status=403,
@@ -51,8 +53,8 @@ def requires(*switches: str) -> Callable[[AccountView[P]], PlainView[P]]:
                         heading="This account is on hold" if is_blocked else "This is not in your plan",
                         detail=ON_HOLD
                         if is_blocked
-                        else f"{granted.plan.name} does not include {feature.name}. Choose a plan that does.",
-                        upgrade_url="" if is_blocked else upgrade_url(),
+                        else f"{granted.plan.name} does not include {feature.name}.{way_out}",
+                        upgrade_url=upgrade_url() if is_sold and not is_blocked else "",
                         feature=switch,
                         reason=granted.reason if is_blocked else "not_included",
                     )

@@ -87,6 +87,15 @@ def pack_phrase(pack: Pack, feature: Feature) -> str:
     return f"{quantity(pack.units, feature)}, {ends}"
 
 
+def rhythm(price: Price) -> str:
+    """How often it is paid: "monthly", "yearly", "every 3 months", "by the token"."""
+    if price.meter:
+        return f"by the {price.unit_label or 'unit'}"
+    if price.interval_count > 1:
+        return f"every {period_phrase(price)}"
+    return "yearly" if price.interval == "year" else "monthly"
+
+
 def period_phrase(price: Price) -> str:
     """How often: "month", "year", "3 months"."""
     return price.interval if price.interval_count == 1 else f"{price.interval_count} {price.interval}s"

@@ -73,6 +73,8 @@ class Notice:
     owed: str = ""
     # Whether there is something to charge when a trial is over.
     has_card: bool = True
+    # Whether an invoice comes instead.
+    by_invoice: bool = False
 
     @property
     def tone(self) -> str:
@@ -132,7 +134,12 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
         case "pausing":
             return Notice("pausing", at=subscription.paused_from, retry_at=subscription.pause_resumes_at)
         case "trialing":
-            return Notice("trial", at=subscription.trial_end, has_card=_has_card(subscription))
+            return Notice(
+                "trial",
+                at=subscription.trial_end,
+                has_card=_has_card(subscription),
+                by_invoice=subscription.collection_method == "send_invoice",
+            )
     return None
 
 

@@ -116,9 +116,9 @@ def _check_room(account: Account, *, people: int, now: datetime) -> None:
     later = coming(account, now=now)
     guests = "guests only look and take no seat"
     if seats is not None and wanted > seats:
+        all_of_them = "The only seat is" if seats == 1 else f"All {seats} seats are"
         raise SeatLimitReached(
-            f"All {seats} seats are taken. Buy more, remove somebody, withdraw an invitation, or invite as a guest: "
-            f"{guests}."
+            f"{all_of_them} taken. Buy more, remove somebody, withdraw an invitation, or invite as a guest: {guests}."
         )
     if room is not None and wanted > room:
         raise SeatLimitReached(

@@ -7,7 +7,7 @@ from billing.lifecycle import subscriptions
 from billing.messages import credits as messages_of_credits
 from billing.messages import reminders
 from billing.price_rises import carrying
-from billing.stripe import inbox
+from billing.stripe import inbox, pruning
 from config import nudge
 
 
@@ -53,3 +53,9 @@ def expire_credits() -> None:
 def carry_price_rises_on() -> None:
     """Tell and move whoever is due in a price rise under way."""
     carrying.carry_on(now=clock.wall())
+
+
+@shared_task
+def prune_letters() -> None:
+    """Take the words out of Stripe's letters that are old enough."""
+    pruning.prune(now=clock.wall())

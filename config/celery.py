@@ -55,6 +55,10 @@ app.conf.beat_schedule = {
         "task": "usage.tasks.close_meter_periods",
         "schedule": 60.0,
     },
+    "old letters lose their words": {
+        "task": "billing.tasks.prune_letters",
+        "schedule": crontab(hour=3, minute=40),
+    },
     "Stripe's meters are compared with what was used": {
         "task": "usage.tasks.reconcile_meters",
         "schedule": crontab(hour=4, minute=20),

@@ -2,12 +2,22 @@
 
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 SECRET = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_]{6,}|\bth_[A-Za-z]+_[A-Za-z0-9]{12,}")
+
+LOUD = re.compile(r" (?:-v ?|--verbosity[ =])[23]\b")
+
+
+def default_level(argv: Sequence[str]) -> str:
+    """INFO; for a `manage.py` command WARNING, because what it does it says itself. `-v 2` has the log as well."""
+    if not argv or Path(argv[0]).name != "manage.py" or "runserver" in argv[1:2]:
+        return "INFO"
+    return "INFO" if LOUD.search(" ".join(argv)) else "WARNING"
 
 
 def configure(*, log_format: str, level: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.stack.stripe",
     "tests.stack.site",
     "tests.stack.people",
+    "tests.stack.foreign",
 ]
 
 

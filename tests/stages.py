@@ -98,13 +98,17 @@ def journeys(going: Going) -> str:
 
 
 def conformance(going: Going) -> str:
-    """Stripe's CLI and stripe-node; fetched first, as without them there is nothing to run."""
+    """Stripe's CLI, stripe-node and our JavaScript sample; fetched first, as without them there is nothing to run."""
     try:
         for tool in npm.TOOLS:
             npm.installed(*tool)
     except npm.CannotFetch as lack:
         raise StageNotRun(str(lack)) from None
-    tests = ["tests/simulator/test_cli_triggers.py", "tests/simulator/test_node.py"]
+    tests = [
+        "tests/simulator/test_cli_triggers.py",
+        "tests/simulator/test_node.py",
+        "tests/usage/test_api_samples.py",
+    ]
     return _pytest([*tests, *going.words], {npm.ASKED_FOR: "1", **ON_SQLITE}, going, processes=0)
 
 

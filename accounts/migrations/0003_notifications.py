@@ -117,6 +117,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={"verbose_name_plural": "inbox entries"},
         ),
         migrations.CreateModel(
             name="Delivery",
@@ -179,6 +180,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={"verbose_name_plural": "deliveries"},
         ),
         migrations.CreateModel(
             name="DeliveryAttempt",

@@ -70,6 +70,7 @@ class InboxEntry(models.Model):
     objects = InboxEntryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "inbox entries"
         constraints = [
             models.UniqueConstraint(
                 fields=["notification", "user"], name="one_entry_per_person_and_notification"
@@ -176,6 +177,7 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(
                 fields=["notification", "address"],

@@ -134,7 +134,7 @@ class Member(models.Model):
     @property
     def role_phrase(self) -> str:
         """The role after "you are": "an owner", "a guest"."""
-        return f"{'an' if self.may_bill else 'a'} {self.get_role_display().lower()}"
+        return with_article(self.get_role_display().lower())
 
     @property
     def may_bill(self) -> bool:
@@ -173,8 +173,18 @@ class Invitation(models.Model):
     def __str__(self) -> str:
         return f"{self.email} to {self.account}"
 
+    @property
+    def role_phrase(self) -> str:
+        """The role after "to join as": "an admin", "a guest"."""
+        return with_article(self.get_role_display().lower())
+
     def is_open(self, now: datetime) -> bool:
         return self.accepted_at is None and self.revoked_at is None and now < self.expires_at
+
+
+def with_article(word: str) -> str:
+    """ "an owner", "a guest"."""
+    return f"{'an' if word[:1] in 'aeiou' else 'a'} {word}"
 
 
 class Scope(models.TextChoices):
@@ -230,6 +240,7 @@ class ApiKey(models.Model):
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "API key"
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(kind="account", account__isnull=False)

@@ -7,7 +7,8 @@ from typing import Any
 
 from django import template
 
-from accounts.models import InboxEntry
+from accounts.models import InboxEntry, Scope, every_scope
+from accounts.models.people import with_article
 from billing import money as words
 
 register = template.Library()
@@ -23,6 +24,20 @@ def day(iso: str | None) -> str:
 def moment(iso: str | None) -> str:
     """The same with its time: "30 November 2026, 14:05 UTC"."""
     return f"{_utc(iso):%-d %B %Y, %H:%M} UTC" if iso else ""
+
+
+@register.filter
+def scope_words(scope: str) -> str:
+    """What a key with this scope may do; nothing for one that we have lost."""
+    return Scope(scope).label if scope in Scope else ""
+
+
+@register.filter
+def is_every_scope(scopes: list[str] | None) -> bool:
+    return set(scopes or ()) >= set(every_scope())
+
+
+register.filter("with_article", with_article)
 
 
 @register.simple_tag(name="sum")

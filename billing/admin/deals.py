@@ -16,14 +16,18 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.models import User
-from billing import catalog, clock, money
+from accounts.models import Account, User
+from billing import bought, catalog, clock, money
 from billing.admin.grants import checked_overrides
 from billing.admin.read_only import ReadOnlyAdmin
-from billing.deals import agreed, offers
+from billing.deals import agreed, offers, place
 from billing.models import Enquiry, Offer
 
 OPEN_FOR = timedelta(days=30)
+TAKES_THE_PLACE = (
+    "A plan that it pays or tries already is replaced when the offer is accepted: what is paid and not used is "
+    "credited on the first invoice, and no card is charged any more. The offer says so."
+)
 
 
 @admin.register(Enquiry)
@@ -83,6 +87,7 @@ class OfferForm(forms.ModelForm):  # type: ignore[type-arg]
             *("trial_days", "overrides", "terms", "open_until", "recipient"),
         )
         help_texts = {
+            "account": TAKES_THE_PLACE,
             "seats": "1 for one price for everybody.",
             "periods": "How many months or years it runs. Empty: it renews until somebody cancels.",
             "days_until_due": "Days to pay an invoice.",
@@ -99,6 +104,7 @@ class OfferForm(forms.ModelForm):  # type: ignore[type-arg]
             label="Plan", choices=[(plan.key, plan.name) for plan in plans]
         )
         self.fields["open_until"].initial = clock.wall() + OPEN_FOR
+        self.fields["account"].help_text = _what_runs(self.initial.get("account")) or TAKES_THE_PLACE
         self.fields["price"].label = f"Price in {catalog.current().currency.upper()}"
 
     def clean_overrides(self) -> dict[str, int | None]:
@@ -171,7 +177,7 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return ()
         return (
             *("account", "enquiry", "plan_key", "interval", "seats", "per_period", "periods"),
-            *("days_until_due", "trial_days", "overrides", "terms", "state", "link", "open_until"),
+            *("days_until_due", "trial_days", "overrides", "terms", "state", "place", "link", "open_until"),
             *("recipient", "made_by", "created_at", "accepted_at", "accepted_name", "accepted_email"),
             *("until", "stripe_subscription_id"),
         )
@@ -179,6 +185,10 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="per period")
     def per_period(self, offer: Offer) -> str:
         return f"{money.text(agreed.total(offer), offer.currency)} a {offer.interval}"
+
+    @admin.display(description="besides")
+    def place(self, offer: Offer) -> str:
+        return place.words(offer) or "–"
 
     @admin.display(description="link")
     def link(self, offer: Offer) -> str:
@@ -190,6 +200,8 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         assert isinstance(request.user, User)
         made = offers.make(**form.wanted(), now=clock.now(form.cleaned_data["account"]), by=request.user)
         obj.pk, obj.created_at, obj.account = made.pk, made.created_at, made.account
+        if said := place.words(made):
+            self.message_user(request, f"The customer reads: {said}", messages.WARNING)
 
     @admin.action(description="Take back", permissions=["change"])
     def take_back(self, request: HttpRequest, queryset: QuerySet[Offer]) -> None:
@@ -208,3 +220,13 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _what_runs(account_id: Any) -> str:
+    """About an account that is filled in already, as from an enquiry."""
+    try:
+        account = Account.objects.filter(pk=account_id).first() if account_id else None
+    except ValidationError:  # somebody wrote into the address
+        return ""
+    runs = place.running(account) if account else None
+    return f"It has {bought.name(runs)} now. {TAKES_THE_PLACE}" if runs else ""

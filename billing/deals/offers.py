@@ -12,9 +12,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import Account, User
-from billing import catalog, effects, money
+from billing import bought, catalog, effects, money
 from billing.catalog import Plan, Price
-from billing.deals import agreed
+from billing.deals import agreed, place
 from billing.lifecycle.checkout import MOST_SEATS
 from billing.models import Customer, Enquiry, Offer
 from billing.models.deals import new_nonce
@@ -67,6 +67,7 @@ def make(
         open_until=open_until,
         periods=periods,
         days_until_due=days_until_due,
+        trial_days=trial_days,
         now=now,
     )
     with transaction.atomic():
@@ -106,6 +107,7 @@ def check(
     open_until: datetime,
     periods: int | None,
     days_until_due: int,
+    trial_days: int,
     now: datetime,
     **_: Any,
 ) -> Price | None:
@@ -135,6 +137,11 @@ def check(
         raise BadOffer(f"A contract runs for 1 to {MOST_PERIODS} periods, or without an end.")
     if not 1 <= days_until_due <= MOST_DAYS_UNTIL_DUE:
         raise BadOffer(f"Leave from 1 to {MOST_DAYS_UNTIL_DUE} days to pay an invoice.")
+    runs = place.running(account) if trial_days else None
+    if runs is not None:
+        raise BadOffer(
+            f"{account} has {bought.name(runs)}, and only a first plan begins with free days: offer 0 trial days."
+        )
     return _listed(plan, interval, seats) if amount is None else None
 
 
@@ -189,6 +196,8 @@ def words(offer: Offer) -> dict[str, Any]:
             for key, number in sorted(offer.overrides.items())
             if key in prices.features
         ],
+        "place": place.words(offer),
+        "has_free_days": place.has_free_days(offer),
         "company": prices.company,
         "has_tax": settings.STRIPE_AUTOMATIC_TAX,
     }

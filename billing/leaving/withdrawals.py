@@ -73,7 +73,8 @@ def decide(*, withdrawal: Withdrawal, is_granted: bool, note: str, now: datetime
         )
         if not changed:
             raise AlreadyDecided(withdrawal.reference)
-        account = withdrawal.account
+        # Under the lock of that update: whoever declared it may have gone since the page was opened.
+        withdrawal.refresh_from_db()
         effects.owe_mail(
             key=f"withdrawal_decided:{withdrawal.reference}",
             to=withdrawal.email,
@@ -88,7 +89,8 @@ def decide(*, withdrawal: Withdrawal, is_granted: bool, note: str, now: datetime
                 },
             ),
             now=now,
-            account=account,
+            account=withdrawal.account,
+            is_forgotten_once_sent=withdrawal.is_erased_once_decided,
         )
-        if account is not None and account.closed_at is not None:
+        if withdrawal.is_erased_once_decided:
             erasing.of_withdrawal(withdrawal)

@@ -54,8 +54,8 @@ class Held:
 
     @property
     def customer(self) -> Customer:
-        """The row as it is now, unlocked: for reading between calls to Stripe."""
-        return Customer.objects.get(pk=self.account.pk)
+        """The row as it is now, with its account, unlocked: for reading between calls to Stripe."""
+        return Customer.objects.select_related("account").get(pk=self.account.pk)
 
     def renew(self) -> None:
         """Another full term, or LeaseLost. For between two slow calls."""

@@ -32,7 +32,7 @@ from billing.lifecycle.lease import Held, LeaseLost
 from billing.lifecycle.lease import LeaseTaken as Busy
 from billing.models import CheckoutIntent, Customer, Payment, Subscription
 from billing.signals import subscription_about_to_change
-from billing.stripe import disputes, gateway, mirror, truth
+from billing.stripe import disputes, gateway, mirror, personal, truth
 from billing.stripe.truth import Truth
 
 __all__ = [
@@ -245,10 +245,11 @@ def _want(account: Account) -> int:
 def _serve(held: Held) -> None:
     """Ask, mirror, write, until all that came meanwhile is served; the last commit frees the lease."""
     for _ in range(MOST_ROUNDS):
-        wanted = held.customer.sync_wanted
+        seen = held.customer
+        wanted = seen.sync_wanted
         said = _ask(held)
         now = said.clock_now or clock.now(held.account)
-        failed = _mirror(said, held)
+        failed = _mirror(said, held, customer=seen)
         pack_grants.follow(said, account=held.account, held=held, now=now)
         schedules.take_new_card(said, held=held, now=now)
         found = disputes.of(said, customer=held.customer, between=held.renew)
@@ -284,14 +285,20 @@ def _ask(held: Held) -> Truth:
     return said
 
 
-def _mirror(said: Truth, held: Held) -> list[str]:
+def _mirror(said: Truth, held: Held, *, customer: Customer) -> list[str]:
+    """Answers what could not be mirrored. Of an account that is closed nobody's name comes back by a late letter."""
     failed = []
-    for document in mirror.outdated(said.documents()):
+    is_closed = customer.account.closed_at is not None
+    outdated = mirror.outdated(map(personal.without, said.documents()) if is_closed else said.documents())
+    for document in outdated:
         held.renew()
         try:
             mirror.store(document)
         except mirror.MirrorFailed as error:
             failed.append(str(error))
+    if is_closed and outdated:
+        # dj-stripe asks Stripe for what an object refers to, by itself.
+        mirror.anonymise([id for id in (customer.stripe_customer_id, *customer.former_stripe_ids) if id])
     return failed
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts.notifications import notify
-from billing import catalog, entitlements
+from billing import catalog, entitlements, money
 from billing.lifecycle import dispute_ends
-from billing.messages.words import card, is_by_use, iso, next_charge, plan_name
+from billing.messages.words import card, is_by_invoice, is_by_use, iso, next_charge, plan_name
 from billing.models import Customer, Payment, PlanChange, Subscription
 from billing.models.subscriptions import Status
 
@@ -55,6 +55,7 @@ def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> 
             now=now,
             ends_at=iso(subscription.trial_end),
             has_card=bool(customer.card_last4),
+            by_invoice=is_by_invoice(subscription),
             **next_charge(subscription),
         )
     else:
@@ -64,6 +65,8 @@ def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> 
             now=now,
             quantity=_seats(subscription),
             next_at=iso(subscription.current_period_end),
+            # Of a contract that was agreed with a last day.
+            ends_at=iso(subscription.cancel_at) if subscription.is_fixed_term else None,
         )
 
 
@@ -228,4 +231,4 @@ def _two_names(known: Subscription, subscription: Subscription) -> tuple[str, st
 
 def _every(lookup_key: str) -> str:
     price = catalog.current().find_price(lookup_key)
-    return "" if price is None else "yearly" if price.interval == "year" else "monthly"
+    return "" if price is None else money.rhythm(price)

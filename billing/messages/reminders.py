@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.notifications import notify
 from billing import catalog
-from billing.messages.words import card, is_by_use, iso, next_charge, plan_name
+from billing.messages.words import card, is_by_invoice, is_by_use, iso, next_charge, plan_name
 from billing.models import Customer, Subscription
 from billing.models.subscriptions import Status
 
@@ -99,6 +99,7 @@ def _trial_ending(subscription: Subscription, *, customer: Customer, now: dateti
         ends_at=iso(ends_at),
         is_canceling=subscription.is_canceling,
         has_card=bool(customer.card_last4),
+        by_invoice=is_by_invoice(subscription),
         card=card(customer),
         **next_charge(subscription),
     )
@@ -109,7 +110,12 @@ def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -
     if renews_at is None:
         return
     price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
-    facts = {"at": iso(renews_at), "card": card(customer), **next_charge(subscription)}
+    facts = {
+        "at": iso(renews_at),
+        "card": card(customer),
+        "by_invoice": is_by_invoice(subscription),
+        **next_charge(subscription),
+    }
     if price is not None and price.months >= 12:
         if _is_near(renews_at, YEARLY_DAYS, now):
             _tell("yearly_renewal", subscription, renews_at, now=now, **facts)

@@ -43,6 +43,11 @@ def is_by_use(subscription: Subscription) -> bool:
     return subscription.items.filter(is_metered=True).exists()
 
 
+def is_by_invoice(subscription: Subscription) -> bool:
+    """Whether invoices are sent to be paid, so that no card is asked for or charged."""
+    return subscription.collection_method == "send_invoice"
+
+
 def next_charge(subscription: Subscription) -> dict[str, Any]:
     """What the next invoice will ask for, as previewed at the last sync."""
     return {"amount": subscription.next_charge_amount, "currency": subscription.currency}

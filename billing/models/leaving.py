@@ -59,6 +59,8 @@ class Withdrawal(models.Model):
     received_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
     note = models.CharField(max_length=500, blank=True)
+    # Account or person has gone meanwhile: name and address are kept for the answer alone.
+    is_erased_once_decided = models.BooleanField(default=False)
 
     class Meta:
         indexes = [models.Index(fields=["state", "received_at"], name="withdrawals_waiting")]

@@ -25,13 +25,15 @@ def phrase(plan: Plan, price: Price) -> str:
     if not saved:
         return ""
     each = " a seat" if price.per_seat else ""
-    return f"Saves {money.text(saved, price.currency, short=True)} a year{each} ({percent}%)"
+    return f"Saves {money.text(saved, price.currency, short=True)} a year{each}{f' ({percent}%)' if percent else ''}"
 
 
 def _saving(plan: Plan) -> tuple[int, int]:
-    """What a year saves over twelve months, in minor units and in whole per cent; zeros when nothing."""
+    """What a year saves over twelve months, in minor units and in whole per cent, never more than it is; zeros when
+    nothing.
+    """
     month, year = plan.price_every("month"), plan.price_every("year")
     if month is None or year is None or month.meter or year.meter or month.tiers or year.tiers:
         return 0, 0
     saved = month.amount * 12 - year.amount
-    return (saved, round(100 * saved / (month.amount * 12))) if saved > 0 else (0, 0)
+    return (saved, 100 * saved // (month.amount * 12)) if saved > 0 else (0, 0)

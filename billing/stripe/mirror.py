@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import structlog
+from django.apps import apps
 from django.conf import settings
+from django.db.models import QuerySet
 from djstripe import models as tables
 
-from billing.stripe import gateway
+from billing.stripe import gateway, personal
 
 log = structlog.get_logger(__name__)
 
@@ -70,3 +72,27 @@ def forget_customer(stripe_customer_id: str, *, now: Any) -> None:
     tables.Customer.objects.filter(id=stripe_customer_id, date_purged__isnull=True).update(
         subscriber=None, date_purged=now
     )
+
+
+def anonymise(stripe_customer_ids: Collection[str]) -> None:
+    """Take out of these customers' rows, and out of what they refer to, who somebody is (`personal`). Safe twice."""
+    for rows in _rows_of(stripe_customer_ids):
+        for row in rows:
+            bare = personal.without(row.stripe_data)
+            if bare != row.stripe_data:
+                columns = {"stripe_data": bare, "metadata": bare.get("metadata") or {}}
+                if isinstance(row, tables.Customer):
+                    columns |= {"email": "", "subscriber": None}
+                type(row).objects.filter(pk=row.pk).update(**columns)
+
+
+def _rows_of(customers: Collection[str]) -> Iterator[QuerySet[Any]]:
+    yield tables.Customer.objects.filter(id__in=customers)
+    for table in apps.get_app_config("djstripe").get_models():
+        if {"customer", "stripe_data"} <= {field.name for field in table._meta.fields}:
+            yield table._default_manager.filter(customer__id__in=customers)
+    charges = tables.Charge.objects.filter(customer__id__in=customers)
+    yield tables.Refund.objects.filter(charge__in=charges)
+    yield tables.Dispute.objects.filter(charge__in=charges)
+    # A card that was taken off the customer belongs to nobody any more.
+    yield tables.PaymentMethod.objects.filter(id__in=charges.values("payment_method__id"))

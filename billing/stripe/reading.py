@@ -83,6 +83,7 @@ def _look_again(letters: Sequence[WebhookEvent], *, now: datetime) -> Outcome:
         # Before the sync: the draft's hour runs.
         invoice_about_to_close.send_robust(Customer, account=account)
     outcome = _sync(account, reason=letters[0].type)
+    account.refresh_from_db(fields=["closed_at"])
     if account.closed_at is not None:
         # What comes after the account was closed says its name once more.
         WebhookEvent.objects.filter(pk__in=[letter.pk for letter in letters]).strip()

@@ -207,12 +207,14 @@ def _first_quantity(request: HttpRequest, price: Price) -> int:
 
 
 def _used(rights: Entitlements) -> dict[str, int]:
-    """What is in use: of what comes back, in the running period; of what stays, as it stands."""
+    """What is in use: of what comes back, in the running period; of what stays, as it stands, without runs, which end
+    by themselves.
+    """
     account, now = rights.account, rights.now
     used = {balance.feature: balance.used for balance in metering.balances(account, now=now, rights=rights)}
     for feature in catalog.current().features.values():
         if feature.kind == "limit":
-            used[feature.key] = gauges.state(account, feature.key, clock.wall()).used
+            used[feature.key] = gauges.state(account, feature.key, clock.wall()).kept
     if seats.MEMBERS in catalog.current().features:
         used[seats.MEMBERS] = seats.taken(account, now=clock.wall())
     return used

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.decorators import account_required, billing_admin_required
 from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog, pricing
+from billing import bought, catalog, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, dispute_ends, open_invoices, subscriptions
@@ -44,6 +44,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,
             "price": pricing.price_of(subscription) if subscription else None,
+            "terms": bought.terms(subscription) if subscription else "",
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": Customer.objects.filter(account=account).first(),
             "may_bill": request.member.may_bill,
@@ -101,8 +102,8 @@ def end_now(request: AccountRequest) -> HttpResponse:
         messages.info(request, "There is no plan that waits to be ended.")
         return redirect("billing:settings")
     if request.method == "GET":
-        bought = _plan_name(rights.subscription)
-        return render(request, "billing/end_now.html", {"rights": rights, "bought": bought})
+        plan_name = _plan_name(rights.subscription)
+        return render(request, "billing/end_now.html", {"rights": rights, "bought": plan_name})
     try:
         subscriptions.cancel_now(account=account)
     except subscriptions.NothingToChange:

@@ -15,6 +15,7 @@ from billing import catalog, clock, entitlements, money, pricing
 from billing.access import Level
 from billing.deals import codes
 from billing.lifecycle import checkout, trials
+from billing.models import Customer
 from billing.stripe import gateway
 from billing.views.codes import CARRIED
 
@@ -92,7 +93,8 @@ def upgraded(request: AccountRequest) -> HttpResponse:
         request.session.pop(CARRIED, None)
         price = pricing.price_of(rights.subscription)
         period = money.period_phrase(price) if price else "period"
-        return render(request, "billing/upgraded.html", {**context, "period": period})
+        has_card = Customer.objects.filter(account=account).exclude(card_last4="").exists()
+        return render(request, "billing/upgraded.html", {**context, "period": period, "has_card": has_card})
     if rights.subscription is None and (refused := trials.was_refused(account)):
         return _back(request, TRIAL_HAD.format(WHO_HAD_IT[refused]))
     if outcome == checkout.Outcome.UNPAID:

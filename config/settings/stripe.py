@@ -17,6 +17,8 @@ STRIPE_TEST_CLOCKS = env.bool("STRIPE_TEST_CLOCKS", default=DEMO)
 # Stripe Tax computes tax at checkout; it has to be set up at Stripe first.
 STRIPE_AUTOMATIC_TAX = env.bool("STRIPE_AUTOMATIC_TAX", default=False)
 STRIPE_DOWNGRADE_ON_DISPUTE = env.bool("STRIPE_DOWNGRADE_ON_DISPUTE", default=False)
+# So many days Stripe's letters stay whole for staff to look at; then only the ids stay. 0: for ever.
+STRIPE_LETTER_DAYS = env.int("STRIPE_LETTER_DAYS", default=90)
 # Origins the browser may be sent to by our forms: hosted Checkout and Portal (a strict form-action blocks others).
 STRIPE_PAGE_ORIGINS = env.list(
     "STRIPE_PAGE_ORIGINS",

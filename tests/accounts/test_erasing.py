@@ -15,11 +15,13 @@ from accounts.models import Account
 from billing import clock, effects
 from billing.deals import accepting, offers
 from billing.leaving import withdrawals
-from billing.models import Alert, Effect, Enquiry, Offer, Payment, WebhookEvent, Withdrawal
-from billing.stripe import gateway
+from billing.lifecycle import checkout, subscriptions
+from billing.models import Alert, Customer, Effect, Enquiry, Offer, Payment, WebhookEvent, Withdrawal
+from billing.stripe import gateway, mirror
+from simulator.hosted import checkout as hosted
 from tests import factories
 from tests.accounts.conftest import acting_for
-from tests.billing.shopping import buy, let_pass
+from tests.billing.shopping import buy, card, go_to_the_till, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,13 +81,12 @@ def close(client, account):
 
 
 def rows_that_say(words):
-    """Every row of ours that says one of these words; dj-stripe's tables mirror Stripe's own books."""
+    """Every row that says one of these words, dj-stripe's mirror of Stripe's objects included."""
     found = []
     for model in apps.get_models():
-        if model._meta.app_label != "djstripe":
-            for row in model.objects.values():
-                said = json.dumps(row, default=str).lower()
-                found += [f"{model.__name__}: {word} in {said}" for word in words if word in said]
+        for row in model.objects.values():
+            said = json.dumps(row, default=str).lower()
+            found += [f"{model.__name__}: {word} in {said}" for word in words if word in said]
     return found
 
 
@@ -208,3 +209,110 @@ def test_the_receipt_of_closing_says_the_time_the_account_lives_in(shop, as_mina
     assert f"was closed on {clock.now(hers):%-d %B %Y} at {clock.now(hers):%H:%M} UTC" in receipt.body
     hers.refresh_from_db()
     assert hers.closed_at == clock.now(hers)
+
+
+def test_what_i_wrote_for_an_organization_stays_open_without_my_name(shop, as_mina, hers, mina, alice):
+    zobel = factories.organization(owner=alice, name="Alice & Co")
+    factories.MemberFactory(account=zobel, user=mina, role="admin")
+    for_the_organization = acting_for(zobel, mina)
+    for_the_organization.post(
+        "/contact/", {**ENQUIRY, "company": "Alice & Co", "message": "Ask Wilhelmina Zobel: forty seats?"}
+    )
+
+    close(as_mina, hers)
+    effects.deliver_owed(now=clock.wall())
+
+    asked = Enquiry.objects.get()
+    assert (asked.state, asked.account, asked.company) == ("new", zobel, "Alice & Co")
+    assert (asked.email, asked.message) == (alice.email, "Ask A former member: forty seats?")
+    assert Alert.objects.filter(kind="enquiry", resolved_at=None).exists()
+    assert rows_that_say(HERS) == []
+
+
+def test_an_organizations_mail_to_me_still_leaves_for_it_and_is_then_forgotten(
+    shop, as_mina, hers, mina, alice
+):
+    zobel = factories.organization(owner=alice, name="Alice & Co")
+    factories.MemberFactory(account=zobel, user=mina, role="admin")
+    now = clock.now(zobel)
+    offer = offers.make(
+        account=zobel,
+        plan_key="enterprise",
+        interval="year",
+        seats=1,
+        amount=12_000,
+        recipient=mina.email,
+        open_until=now + timedelta(days=14),
+        now=now,
+    )
+
+    close(as_mina, hers)
+
+    owed = Effect.objects.get(key__startswith="mail:offer:")
+    assert (owed.account, owed.done_at) == (zobel, None)
+    effects.deliver_owed(now=clock.wall())
+    assert any(offers.link(offer) in sent.body for sent in mail.outbox)
+    owed.refresh_from_db()
+    assert owed.detail == {}
+
+
+def test_my_withdrawal_for_an_organization_goes_once_it_is_decided(shop, as_mina, hers, mina, alice):
+    zobel = factories.organization(owner=alice, name="Alice & Co")
+    withdrawals.declare(**DECLARATION, account=zobel, now=clock.wall())
+    opened_by_staff = Withdrawal.objects.get()
+
+    close(as_mina, hers)
+    withdrawals.decide(withdrawal=opened_by_staff, is_granted=True, note="", now=clock.wall())
+    effects.deliver_owed(now=clock.wall())
+
+    said = [sent.subject for sent in mail.outbox if sent.to == ["mina@zobel.example"]]
+    assert f"About your withdrawal {opened_by_staff.reference}" in said
+    assert Withdrawal.objects.get().account == zobel
+    assert rows_that_say(HERS) == []
+
+
+def test_the_mirror_of_stripes_objects_forgets_who_paid_and_keeps_what_was_paid(
+    shop, settle, as_mina, hers, mina, as_dana
+):
+    intent = go_to_the_till(hers, mina, "ocr_pro_month")
+    hosted.pay(shop, intent.stripe_session_id, card=card(), email=mina.email, name="Wilhelmina Zobel")
+    checkout.complete(account=hers, session_id=intent.stripe_session_id)
+    customer = Customer.objects.get(account=hers).stripe_customer_id
+    lives_at = {"line1": "Zobelgasse 7", "city": "Graz", "postal_code": "8010", "country": "AT"}
+    gateway.post(
+        f"/v1/customers/{customer}",
+        {
+            "address": lives_at,
+            "phone": "555-0199",
+            "description": "Mina Zobel, by phone",
+            "shipping": {"name": "W. Zobel", "address": lives_at},
+            "metadata": {"known_as": "Mina Zobel"},
+        },
+        idempotency_key="address",
+    )
+    let_pass(hers, clock.now(hers) + timedelta(days=40))
+    subscriptions.sync(account=hers, reason="test")
+    charge = Payment.objects.filter(account=hers).exclude(stripe_charge_id="").first().stripe_charge_id
+    gateway.post("/v1/refunds", {"charge": charge, "amount": 100}, idempotency_key="refund")
+    settle()
+    said = rows_that_say(HERS)
+    assert {"Customer", "Invoice", "Charge", "PaymentMethod"} <= {row.split(":")[0] for row in said}
+    paid = {row.id: row.stripe_data["amount_paid"] for row in mirror.TABLES["invoice"].objects.all()}
+
+    close(as_mina, hers)
+    effects.deliver_owed(now=clock.wall() + timedelta(minutes=1))
+    # What came later asks Stripe once more, and Stripe has not forgotten.
+    gateway.post(f"/v1/customers/{customer}", {"phone": "555-0199-2", "balance": -5}, idempotency_key="later")
+    settle()
+
+    assert mirror.TABLES["customer"].objects.get(id=customer).stripe_data["balance"] == -5
+    assert not Alert.objects.filter(kind="mirror_failed").exists()
+    assert rows_that_say([*HERS, "4242", "8010"]) == []
+    kept = {row.id: row.stripe_data for row in mirror.TABLES["invoice"].objects.all()}
+    assert {name: document["amount_paid"] for name, document in kept.items()} == paid
+    assert all(document["number"] and document["lines"]["data"] for document in kept.values())
+    for kind, table in mirror.TABLES.items():
+        for row in table.objects.all():
+            page = as_dana.get(f"/staff/djstripe/{kind.replace('_', '')}/{row.pk}/change/")
+            assert (page.status_code, kind) == (200, kind)
+        assert as_dana.get(f"/staff/djstripe/{kind.replace('_', '')}/").status_code == 200

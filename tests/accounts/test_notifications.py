@@ -397,3 +397,47 @@ def test_the_demos_mailbox_shows_the_letter_as_a_person_reads_it(account, as_ali
     assert page.count("To alice@example.com") == 2
     assert "No more mail of this kind" in page
     assert "&lt;h1&gt;" not in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("count", "words"), [(1, "Mark 1 as read"), (2, "Mark all 2 as read")])
+def test_one_message_is_not_all_of_them(account, alice, count, words):
+    for number in range(count):
+        tell(account, key=f"receipt:in_{number}")
+
+    assert words in acting_for(account, alice).get("/notifications/").content.decode()
+
+
+ONE_PAGE = {"feature": "Pages", "unit": "page", "units": "pages", "limit": 1, "limit_text": "1 page"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "context", "words"),
+    [
+        ("credits_given", {"units": 1, "units_text": "1 page", "reason": "Sorry"}, "1 page is yours"),
+        ("credits_given", {"units": 2, "units_text": "2 pages", "reason": "Sorry"}, "2 pages are yours"),
+        (
+            "credits_ending",
+            {"units": 1, "units_text": "1 page", "ends_at": QUOTA["back_at"]},
+            "1 page ends on 1 D",
+        ),
+        ("quota_urgent", {**QUOTA, **ONE_PAGE, "used_text": "1", "is_used_up": True}, "Used up: 1 page"),
+        (
+            "quota_urgent",
+            {**QUOTA, **ONE_PAGE, "used_text": "1", "is_used_up": True},
+            "It comes back on 1 Dec",
+        ),
+        ("paid_use", {**QUOTA, **ONE_PAGE}, "Pages: paid by the page from now on"),
+        ("yearly_renewal", {"plan": "Pro", "amount": 0, "currency": "usd"}, "and nothing is charged."),
+        (
+            "yearly_renewal",
+            {"plan": "Pro", "amount": None, "currency": "usd", "at": "2027-01-02"},
+            "2 January 2027.",
+        ),
+    ],
+)
+def test_one_of_something_is_said_as_one_and_nothing_as_nothing(account, kind, context, words):
+    note = tell(account, kind, "once", context=context)
+
+    assert words in f"{note.subject}\n{note.text}"

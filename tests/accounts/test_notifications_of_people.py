@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts import api_keys, closing, members, telling
-from accounts.models import Account, ApiKey, Destination, MailPreference, Member, Notification, User
+from accounts.models import Account, ApiKey, Destination, MailPreference, Member, Notification, Scope, User
 from accounts.notifications import destinations, outbox, preferences
 from tests import factories
 from tests.accounts.conftest import acting_for
@@ -43,7 +44,7 @@ def test_who_has_a_log_in_finds_the_invitation_in_their_list_without_its_link(
 
     assert told(carol) == ["Alice invites you to Alice & Co"]
     note = Notification.objects.get()
-    assert "You can join Alice & Co as admin." in note.text
+    assert "You can join Alice & Co as an admin." in note.text
     assert token not in f"{note.text} {note.context}"
 
 
@@ -108,6 +109,36 @@ def test_every_key_that_is_made_rolled_or_revoked_is_told(account: Account, alic
     revoked = Notification.objects.get(kind="api_key_revoked")
     assert "Alice revoked the API key “CI”" in revoked.text
     assert "refused from now on" in revoked.text
+
+
+def test_what_a_key_may_do_is_said_where_it_is_told(account: Account, alice: User) -> None:
+    now = timezone.now()
+    key, _ = api_keys.issue_for(account=account, name="Look", scopes=["read"], by=alice, now=now)
+    api_keys.roll(key=key, overlap=timedelta(0), by=alice, now=now)
+    every = list(Scope.values)
+    api_keys.issue_for(account=account, name="All", scopes=every, by=alice, now=now)
+
+    looks, all_of_it = Notification.objects.filter(kind="api_key_made").order_by("pk")
+    assert "Whoever has it can do this for Alice & Co, and nothing else:" in looks.text
+    assert "- read: See balances, acts, entitlements and prices. It changes nothing" in looks.text
+    assert "usage:write" not in looks.text
+    assert "nothing else" not in all_of_it.text
+    assert "- budgets:write: Change budgets" in all_of_it.text
+    rolled = Notification.objects.get(kind="api_key_rolled")
+    assert "can do what the old one could: read." in rolled.text
+
+
+def test_who_has_no_name_is_not_named_twice(account: Account, alice: User) -> None:
+    eve = factories.person(email="eve@example.com", name="")
+    owner = account.members.get(user=alice)
+    _, token = members.invite(account=account, email=eve.email, role="admin", by=owner, now=timezone.now())
+    asked = Client().get(f"/invitations/{token}/").content.decode()
+    assert "to join as an admin." in asked
+
+    members.accept(token=token, user=eve, now=timezone.now())
+
+    note = Notification.objects.get(kind="member_joined")
+    assert note.text.startswith("eve@example.com joined as an admin.")
 
 
 def test_a_key_rolled_without_an_overlap_is_said_to_be_refused_at_once(account: Account, alice: User) -> None:

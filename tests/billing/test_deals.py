@@ -16,6 +16,7 @@ from billing import clock, entitlements
 from billing.access import Level
 from billing.deals import accepting, agreed, offers
 from billing.lifecycle import subscriptions
+from billing.messages import reminders
 from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
 from billing.stripe import gateway
 from tests.billing.shopping import at_stripe, buy, let_pass
@@ -466,11 +467,75 @@ def test_what_is_left_of_a_plan_paid_by_card_is_credited_on_the_first_invoice(sh
     assert newest["collection_method"] == "send_invoice"
 
 
+def test_a_contract_s_free_days_end_with_an_invoice_and_no_card_is_asked_for(
+    shop, account, alice, at_work, client
+):
+    client.post(page_of(offer_to(account, trial_days=14, periods=None)), YES)
+    ends = Subscription.objects.live().get().trial_end
+
+    begun = Notification.objects.get(kind="trial_started").text
+    assert "On that day the first invoice comes by e-mail" in begun and "card" not in begun
+    page = said(at_work.get("/billing/"))
+    assert "Then the first invoice comes by e-mail." in page
+    assert f'"{ends:%Y-%m-%dT%H:%M:%S}+00:00">{ends:%-d %B %Y}</time>.' in page
+    assert "The next invoice, over <strong>$4,800.00</strong>, comes by e-mail on" in page
+    assert "Add a card until then" not in page and "With a card" not in page
+    let_pass(account, ends - timedelta(days=2))
+    reminders.sweep(now=clock.wall())
+    ending = Notification.objects.get(kind="trial_ending").text
+    assert "The first invoice over $4,800.00 comes by e-mail then" in ending and "card" not in ending
+
+
+def test_a_contract_that_has_begun_is_not_said_to_go_on_by_itself(shop, account, client):
+    client.post(page_of(offer_to(account)), YES)
+
+    begun = Notification.objects.get(kind="plan_started").text
+    last_day = Subscription.objects.live().get().cancel_at
+    assert f"It runs until {last_day:%-d %B %Y}." in begun and "by itself" not in begun
+
+
+def test_whoever_makes_or_reads_an_offer_is_told_what_it_takes_the_place_of(
+    shop, account, alice, client, as_dana
+):
+    long = clock.now(account) + timedelta(days=60)
+    first = offer_to(
+        account, interval="month", seats=1, amount=50_000, trial_days=7, periods=None, open_until=long
+    )
+    assert "takes the place" not in said(client.get(page_of(first)))
+    assert "7 days free" in said(client.get(page_of(first)))
+    trial = buy(shop, account, alice, "hybrid_team_month", 5)
+    assert "(Team, monthly, 5 seats). Its trial ends then." in said(client.get(page_of(first)))
+    assert "7 days free" not in said(client.get(page_of(first)))
+    let_pass(account, trial.trial_end + timedelta(hours=2))
+
+    asked_for = f"{OFFERS}add/?account={account.pk}&plan_key=enterprise"
+    assert "It has Team, monthly, 5 seats now." in said(as_dana.get(asked_for))
+    assert "only a first plan begins with free days" in said(
+        as_dana.post(f"{OFFERS}add/", typed(account, trial_days="7"))
+    )
+    answer = as_dana.post(f"{OFFERS}add/", typed(account), follow=True)
+    words = "It takes the place of the plan that runs now (Team, monthly, 5 seats): what is paid and not used of that"
+    assert f"The customer reads: {words}" in said(answer)
+    offer = Offer.objects.latest("pk")
+    assert words in said(client.get(page_of(offer)))
+    assert words in Effect.objects.get(key=f"mail:offer:{offer.nonce}").detail["body"]
+    assert "Cards are not charged any more." in said(as_dana.get(f"{OFFERS}{offer.pk}/change/"))
+
+    client.post(page_of(first), YES)
+    assert "7 days free" not in said(client.get(page_of(first)))
+    renewal = offer_to(account, interval="month", seats=1, amount=60_000)
+    until = f"{Subscription.objects.live().get().current_period_end:%-d %B %Y}"
+    assert "follows the contract that runs now (Enterprise, monthly): seats and limits hold" in said(
+        client.get(page_of(renewal))
+    )
+    assert f"the new price from {until}." in said(client.get(page_of(renewal)))
+
+
 def test_the_account_s_own_pages_know_the_contract(shop, account, alice, at_work, client):
     client.post(page_of(offer_to(account)), YES)
 
     page = said(at_work.get("/billing/"))
-    assert "Enterprise" in page
+    assert "Enterprise, yearly, 40 seats" in page
     assert at_work.get("/pricing/").status_code == 200
     assert at_work.get("/usage/").status_code == 200
     assert "You pay by invoice" in said(at_work.get("/billing/change/?price=hybrid_team_month&quantity=3"))

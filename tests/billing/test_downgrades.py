@@ -12,7 +12,7 @@ from billing.stripe import gateway
 from tests.billing.changing import acts_for, change, look, press
 from tests.billing.shopping import DECLINED_LATER, VISA, at_stripe, buy, change_card, let_pass
 from tests.billing.test_billing_pages import text
-from usage.standing import gauges
+from usage.standing import gauges, slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +75,8 @@ def test_a_card_entered_while_a_lesser_plan_waits_is_the_one_that_pays_for_it(
 def test_what_is_lost_and_what_must_be_reduced_is_listed_limit_by_limit(client, shop, account, alice):
     buy(shop, account, alice, TOP)
     gauges.set_to(account=account, feature="projects", value=12, now=clock.now(account))
+    for number in range(7):
+        slots.take(account=account, feature="concurrent_runs", key=f"run:{number}", now=clock.wall())
 
     said = text(look(client, price=TEAM))
 
@@ -82,6 +84,8 @@ def test_what_is_lost_and_what_must_be_reduced_is_listed_limit_by_limit(client, 
     assert "Test runs unlimited → becomes 1,000 runs a month" in said
     assert "You have 12 projects. Nothing is deleted: you can read all of it" in said
     assert "once you are 2 projects down. unlimited → becomes 10 projects Over" in said
+    # Runs end by themselves.
+    assert "20 runs → becomes 5 runs" in said and "You have 7 runs" not in said
 
 
 def test_billing_says_what_is_planned_and_what_the_next_charge_will_be(client, shop, account, alice):

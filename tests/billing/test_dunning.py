@@ -93,8 +93,8 @@ def test_in_grace_the_page_names_the_sum_the_next_try_and_the_day_access_ends(
 
     said = notice(as_alice)
     until = failed.first_failed_at + timedelta(days=7)
-    assert f"We will try again on {failed.next_payment_attempt_at:%-d %B}." in said
-    assert f"{until:%-d %B, %H:%M} UTC" in said
+    assert f"We will try again on {failed.next_payment_attempt_at:%-d %B %Y}." in said
+    assert f"{until:%-d %B %Y, %H:%M} UTC" in said
     assert f'href="{failed.open_invoice_url}">Pay $38.00 now' in said
     assert "Update card" in said
     assert level(account) == Level.GRACE
@@ -305,7 +305,7 @@ def test_an_invoice_that_is_overdue_has_grace_from_its_due_date_and_no_card_to_u
     until = sent.open_invoice_due_at + timedelta(days=7)
     said = notice(as_alice)
     assert "Your invoice has not been paid." in said
-    assert f"{until:%-d %B, %H:%M} UTC" in said
+    assert f"{until:%-d %B %Y, %H:%M} UTC" in said
     assert overdue.open_invoice_url in said and "$38.00" in said
     assert "Update card" not in said and "try again" not in said and "bank wants" not in said
     assert "The invoice has not been paid." in notice(as_bob)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from billing.lifecycle import lease
 from billing.models import Alert, Customer, Payment, Subscription, WebhookEvent
-from billing.stripe import gateway, inbox, outcomes
+from billing.stripe import gateway, inbox, outcomes, pruning
 from simulator import front_door
 from simulator.failures import Failure
 from tests import factories
@@ -445,3 +445,46 @@ def test_an_operator_reads_the_post_without_celery(customer, capsys):
 
     assert "1 letters read" in capsys.readouterr().out
     assert WebhookEvent.objects.get().state == "processed"
+
+
+def test_a_letter_keeps_its_words_for_ninety_days_and_can_be_read_again_after(stripe, customer):
+    alice = {"id": customer, "object": "customer", "name": "Alice", "email": "alice@example.com"}
+    read, unread = letter(about=alice), letter(about={**alice, "id": "cus_of_nobody_yet"})
+    post(read)
+    drain()
+    post(unread)
+
+    assert pruning.prune(now=timezone.now() + timedelta(days=89)) == 0
+    assert pruning.prune(now=timezone.now() + timedelta(days=91)) == 1
+    assert pruning.prune(now=timezone.now() + timedelta(days=91)) == 0
+
+    row = WebhookEvent.objects.get(stripe_event_id=read["id"])
+    assert row.payload["data"] == {"object": {"id": customer, "object": "customer"}}
+    assert WebhookEvent.objects.get(stripe_event_id=unread["id"]).payload == unread
+    post(read)  # Stripe sends it once more
+    inbox.replay(row, now=timezone.now())
+    stripe.forget()
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.deliveries) == ("processed", 2)
+    assert len(looks_at(stripe, customer)) == 1
+
+
+def test_how_long_letters_keep_their_words_is_a_setting_and_a_command(customer, settings, capsys):
+    row = about(customer)
+    drain()
+    WebhookEvent.objects.update(received_at=timezone.now() - timedelta(days=31))
+    settings.STRIPE_LETTER_DAYS = 0
+    call_command("prune_letters")
+    settings.STRIPE_LETTER_DAYS = 90
+    call_command("prune_letters")
+    row.refresh_from_db()
+    assert "livemode" in row.payload
+
+    call_command("prune_letters", "--days", "30")
+
+    row.refresh_from_db()
+    assert "livemode" not in row.payload
+    assert capsys.readouterr().out == "0 letters pruned.\n0 letters pruned.\n1 letter pruned.\n"
+    with pytest.raises(CommandError, match="at least one day"):
+        call_command("prune_letters", "--days", "0")

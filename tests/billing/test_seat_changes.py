@@ -81,6 +81,7 @@ def test_fewer_seats_come_with_the_next_period_and_are_not_filled_meanwhile(clie
     end = paid_team(shop, account, alice, 5).current_period_end
     page = look(client, seats="3")
     assert "3 seats × $19.00 $57.00" in text(page)
+    assert "Team with 3 seats instead of Team with 5 seats. Everything else stays." in text(page)
     assert "Today $0.00" in text(page) and f"Change to 3 seats on {end:%-d %B}" in text(page)
 
     press(client, page)

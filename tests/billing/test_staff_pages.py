@@ -177,6 +177,21 @@ def test_every_page_of_every_table_opens(everything, as_dana):
     )
 
 
+def test_the_index_of_the_staff_pages_speaks_of_several_as_english_does(as_dana):
+    index = unescape(" ".join(re.sub(r"<[^>]+>", " ", as_dana.get("/staff/").content.decode()).split()))
+
+    for words in (
+        "Deliveries",
+        "Credit entries",
+        "API keys",
+        "Enquiries",
+        "Meter deliveries",
+        "Email addresses",
+    ):
+        assert words in index
+    assert not re.search(r"\b\w+(?<!Ke)(?<!ke)(?<!Da)(?<!da)ys\b", index)
+
+
 def test_every_filter_of_what_was_bought_opens(everything, as_dana):
     for model in admin.site._registry:
         if model._meta.app_label != "billing":

@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts.models import Member, Notification
 from billing import catalog, clock, entitlements
 from billing.lifecycle import checkout, subscriptions, trials
-from billing.models import Alert, Effect, Payment, Subscription, TrialRedemption
+from billing.models import Alert, CheckoutIntent, Effect, Payment, Subscription, TrialRedemption
 from billing.stripe import gateway
 from simulator.hosted import checkout as hosted
 from tests import factories
@@ -281,6 +281,9 @@ def test_a_trial_without_a_card_says_so_begins_and_is_paused_at_its_end(without_
     choose_account(as_alice, mine)
     assert "no card needed" in as_alice.get("/pricing/").content.decode()
     bought = begin_without_card(without_card, alice)
+    session_id = CheckoutIntent.objects.get(account=mine).stripe_session_id
+    begun = as_alice.get(f"{reverse('billing:upgraded')}?session_id={session_id}").content.decode()
+    assert "add a card until then to go on" in begun and "the first payment is taken" not in begun
     page = as_alice.get("/billing/").content.decode()
     assert "Add a card until then to go on" in page and "Add a card" in page
     assert "without one nothing is charged" in page

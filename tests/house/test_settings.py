@@ -55,6 +55,30 @@ def test_a_mail_server_that_does_not_answer_is_given_up_after_ten_seconds(addres
     assert in_production(EMAIL_URL=address)["EMAIL_TIMEOUT"] == 10
 
 
+@pytest.mark.parametrize(("asked", "logs"), [([], False), (["-v", "2"], True), (["--verbosity=2"], True)])
+def test_a_command_says_what_it_does_itself_and_logs_only_when_asked_to(asked, logs, tmp_path):
+    words = "import structlog; structlog.get_logger('billing.stripe').info('stripe_call'); print('done')"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SECRET_KEY": "k" * 50,
+        "DEBUG": "1",
+        "TALLYHOUSE_VAR": str(tmp_path),
+    }
+
+    said = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--command", words, *asked],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert said.stdout.splitlines()[-1] == "done"
+    assert ("stripe_call" in said.stderr) is logs
+
+
 def test_every_setting_of_the_environment_is_explained_in_the_example():
     example = (ROOT / ".env.example").read_text()
 

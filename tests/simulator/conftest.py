@@ -9,7 +9,7 @@ import stripe
 
 from simulator.core import Simulator
 from simulator.server import Running, serve
-from tests.simulator import npm, truth
+from tests.simulator import truth
 from tests.simulator.shop import Shop
 
 
@@ -47,18 +47,3 @@ def api(sim: Simulator, house: Running) -> stripe.StripeClient:
 def shop(sim: Simulator, api: stripe.StripeClient) -> Shop:
     """A small SaaS: a clock, a few prices, and verbs for what its customers do."""
     return Shop(sim, api)
-
-
-@pytest.fixture
-def from_npm() -> npm.Install:
-    """Fetches Stripe's own tools. Tests that need them are only run with TALLYHOUSE_CONFORMANCE=1."""
-    return npm.installed
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if npm.is_asked_for():
-        return
-    far = [item for item in items if "from_npm" in getattr(item, "fixturenames", ())]
-    if far:
-        config.hook.pytest_deselected(items=far)
-        items[:] = [item for item in items if item not in far]

@@ -79,6 +79,29 @@ def test_the_trend_compares_the_same_number_of_days(browser, account, at_noon):
     assert (report.total, report.before, report.trend) == (15, 10, 50)
 
 
+def test_a_trials_window_is_shown_from_the_day_it_began(browser, account, at_noon):
+    ends = NOON + timedelta(days=14)
+    trial = {
+        "status": "trialing",
+        "trial_end": ends,
+        "current_period_end": ends,
+        "billing_cycle_anchor": ends,
+    }
+    begins = NOON - timedelta(days=2)
+    use(account, 2, feature="generations", now=NOON - timedelta(days=9))  # on the free plan
+    subscribe(account, "pro", anchor=begins, **trial)
+    use(account, 3, now=NOON)
+
+    page = seen(browser.get("/usage/?feature=generations"))
+    assert "Used, 18 November to 4 December 2026 3 generations" in page
+    before = seen(browser.get("/usage/?feature=generations&span=last"))
+    assert "Used, 4 November to 17 November 2026 2 generations" in before
+    # Two days of sixteen have passed.
+    rights = entitlements.of(account, now=NOON)
+    balance = metering.balance(account, "generations", now=NOON, rights=rights)
+    assert projection.of(balance, rights).units == balance.used * 8
+
+
 def test_the_pace_so_far_says_where_the_month_will_end_and_what_it_costs(account):
     subscribe(account, "payg", anchor=datetime(2026, 11, 10, 12, tzinfo=UTC))
     use(account, 100, feature="tokens", now=NOON)  # ten of thirty days have passed
@@ -160,7 +183,7 @@ def test_a_member_sees_what_they_used_themselves(as_bob, account, alice, bob, at
     page, log = seen(bobs.get("/usage/?feature=generations")), seen(bobs.get("/usage/log/"))
     file = b"".join(bobs.get("/usage/log.csv").streaming_content).decode()
 
-    assert "Used by you, 10 November to 10 December 5 generations" in page
+    assert "Used by you, 10 November to 10 December 2026 5 generations" in page
     assert "By member" not in page
     for shown in (log, file):
         assert "bobs-job" in shown

@@ -5,8 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 
-from accounts.models import Account, Member, User
+from accounts.models import Account, Member, Notification, User
+from billing import grants
 from billing.models import Customer
 from tests import factories
 from tests.usage.conftest import NOON
@@ -14,7 +17,7 @@ from tests.usage.test_concurrency import at_once
 from tests.usage.test_gauges import agreed
 from usage import metering
 from usage.models import Slot
-from usage.standing import LimitReached, gauges, slots
+from usage.standing import LimitReached, gauges, shrinking, slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,6 +49,11 @@ def test_the_third_run_waits_for_one_to_end(two: Account) -> None:
     with pytest.raises(LimitReached) as refused:
         take(two, "run:3")
     assert (refused.value.reason, refused.value.used, refused.value.limit) == ("limit_reached", 2, 2)
+    assert str(refused.value) == (
+        "2 projects are going on, and Pro gives 2 projects at the same time. Wait for one to finish or choose a "
+        "larger plan."
+    )
+    assert refused.value.upgrade_url.endswith("/pricing/")
 
     give_back(two, "run:1")
 
@@ -133,6 +141,41 @@ def test_a_smaller_plan_lets_runs_finish_and_begins_none_until_it_fits(two: Acco
     give_back(two, "run:1")
     give_back(two, "run:2")
     assert take(two, "run:3", now=NOON + MINUTE)
+
+
+def test_whoever_has_the_most_that_is_sold_is_sent_nowhere_to_buy_more(
+    account: Account, settings: Any
+) -> None:
+    settings.BILLING_CATALOG = "automation"
+    grants.give(account=account, plan_key="enterprise", kind="enterprise", reason="agreed", now=NOON - MINUTE)
+    for number in range(20):
+        take(account, f"run:{number}", feature="concurrent_runs")
+
+    with pytest.raises(LimitReached) as refused:
+        take(account, "run:20", feature="concurrent_runs")
+    assert str(refused.value) == (
+        "20 runs are going on, and Enterprise gives 20 runs at the same time. Wait for one to finish."
+    )
+    assert (refused.value.upgrade_url, refused.value.helps) == ("", ("wait",))
+    with pytest.raises(LimitReached) as refused:
+        gauges.claim(account=account, feature="storage_bytes", units=101 * 2**30, now=NOON)
+    assert str(refused.value).endswith("left of 100 GB. Remove some.")
+    assert refused.value.upgrade_url == ""
+
+
+def test_runs_are_nothing_to_reduce_they_end_by_themselves(
+    two: Account, alice: User, as_alice: Client
+) -> None:
+    now = timezone.now()
+    take(two, "run:1", now=now)
+    take(two, "run:2", now=now)
+    as_alice.post("/account/switch/", {"account": str(two.pk)})
+    assert "No more can begin until one has finished" in as_alice.get("/usage/").content.decode()
+    agreed(two, projects=1)
+    shrinking.look(now=now)
+
+    assert gauges.state(two, "projects", now).is_over
+    assert not Notification.objects.filter(kind="over_limit").exists()
 
 
 def test_things_and_runs_of_one_feature_share_its_limit(two: Account) -> None:

@@ -11,7 +11,7 @@ class Refused(Exception):
     reason         a stable word (see each subclass)
     used, limit    units in the current window; `limit` is 0 where nothing is granted
     comes_back_at  when the allowance comes back; None when waiting does not help
-    upgrade_url    where more can be bought
+    upgrade_url    where a plan with more of it can be chosen; "" where none is sold
     is_more_sold   whether another plan gives more of it
     helps          what would: "upgrade", "buy_credits", "raise_budget", "ask_an_admin", "wait", in this order
     """
@@ -37,7 +37,7 @@ class Refused(Exception):
         self.limit = limit
         self.reserved = reserved
         self.comes_back_at = comes_back_at
-        self.upgrade_url = upgrade_url
+        self.upgrade_url = upgrade_url if is_more_sold else ""
         self.is_more_sold = is_more_sold
         self.helps = helps
 

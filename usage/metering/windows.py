@@ -58,16 +58,20 @@ def of(rights: Entitlements, feature: str, *, now: datetime) -> Window:
         not rights.is_blocked and included == 0 and credits.left(rights.account, feature, now=now) > 0
     )
     if included == 0 and not is_metered and not has_credits:
+        is_sold = is_more_sold(feature, limit=0, period=Period(now, now + timedelta(days=DAYS["month"])))
+        way_out = " Choose a plan that does." if is_sold else ""
         raise FeatureNotIncluded(
             f"This account is on hold. {ON_HOLD}"
             if rights.is_blocked
-            else f"{rights.plan.name} does not include {known.name}. Choose a plan that does.",
+            else f"{rights.plan.name} does not include {known.name}.{way_out}",
             feature=feature,
             reason=rights.reason if rights.is_blocked else "not_included",
             used=0,
             limit=0,
             comes_back_at=None,
             upgrade_url="" if rights.is_blocked else upgrade_url(),
+            is_more_sold=is_sold and not rights.is_blocked,
+            helps=("upgrade",) if is_sold and not rights.is_blocked else (),
         )
     # What has no allowance that comes back is counted by the month, for the pages.
     per = allowance.per if allowance is not None else "month"

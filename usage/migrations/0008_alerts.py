@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={"verbose_name_plural": "alert wishes"},
         ),
         migrations.CreateModel(
             name="Crossing",

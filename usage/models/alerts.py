@@ -23,6 +23,9 @@ class AlertWish(models.Model):
     )
     changed_at = models.DateTimeField()
 
+    class Meta:
+        verbose_name_plural = "alert wishes"
+
     def __str__(self) -> str:
         return f"{self.account_id}: {self.percents} %, {self.amounts}"
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from billing.entitlements import Entitlements
 from usage.metering import Balance, spending
+from usage.reports import spans
 
 # Before so much of a window has passed, its pace says nothing.
 TOO_EARLY = timedelta(hours=12)
@@ -25,10 +26,11 @@ def of(balance: Balance, rights: Entitlements) -> Projection | None:
 
     Units beyond the allowance and the credits burned so far are taken as paid, unless a budget or limit ends them.
     """
-    passed = rights.now - balance.period_start
+    began = max(balance.period_start, spans.trial_start(rights) or balance.period_start)
+    passed = rights.now - began
     if passed < TOO_EARLY or balance.period_end <= rights.now:
         return None
-    units = int(balance.used * ((balance.period_end - balance.period_start) / passed))
+    units = int(balance.used * ((balance.period_end - began) / passed))
     if balance.limit is not None:
         units = min(max(units, balance.used), max(balance.limit, balance.used))
     price = spending.prices(rights).get(balance.feature)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -33,13 +33,20 @@ class LimitReached(Refused):
 class Standing:
     """How much of a feature is held, units (bytes for storage). `limit` None is unlimited; zero is zero.
 
-    `over_since`: when it was first seen that more is held than the plan gives; None: it is not more.
+    `over_since`: when it was first seen that more is held than the plan gives; None: it is not more. `running`: how
+    many of `used` are runs, which end by themselves.
     """
 
     feature: str
     used: int
     limit: int | None
     over_since: datetime | None = None
+    running: int = 0
+
+    @property
+    def kept(self) -> int:
+        """What stays until somebody takes it away."""
+        return self.used - self.running
 
     @property
     def is_over(self) -> bool:
@@ -120,23 +127,32 @@ class Held:
 
     def standing(self) -> Standing:
         """As it is now; being over, or no longer, is noted with the time."""
-        standing = Standing(self.gauge.feature, self.used, self.limit, self.gauge.over_since)
+        standing = Standing(
+            self.gauge.feature, self.used, self.limit, self.gauge.over_since, running=self._runs
+        )
         if standing.is_over == (standing.over_since is not None):
             return standing
         since = self._rights.now if standing.is_over else None
         Gauge.objects.filter(pk=self.gauge.pk, over_since=self.gauge.over_since).update(over_since=since)
         self.gauge.over_since = since
-        return Standing(standing.feature, standing.used, standing.limit, since)
+        return replace(standing, over_since=since)
 
-    def refusal(self, units: int) -> Refused | None:
-        """Why `units` more may not be held; None when they may. To be raised once the row is let go."""
+    def refusal(self, units: int, *, is_run: bool = False) -> Refused | None:
+        """Why `units` more may not be held, or one more run; None when they may. To be raised with the row let go."""
         if self.limit is None:
             return None
         used, limit = self.used, self.limit
         if used + units <= limit:
             return None
         name, plan = self._feature.name, self._rights.plan.name
-        way_out = " or choose a larger plan" if self._is_more_sold(limit) else ""
+        way_out = " or choose a larger plan" if is_more_sold(self._feature.key, limit) else ""
+        if is_run and self._runs and limit:
+            return self._refused(
+                f"{self._said(used)} {'is' if used == 1 else 'are'} going on, and {plan} gives {self._said(limit)} at "
+                f"the same time. Wait for one to finish{way_out}.",
+                reason="over_limit" if used > limit else "limit_reached",
+                waiting_helps=True,
+            )
         if used > limit:
             return self._refused(
                 f"{self._said(used)} are kept and {plan} gives {self._said(limit)}, so nothing can be added. "
@@ -147,7 +163,7 @@ class Held:
             return self._refused(
                 f"This account is on hold. {ON_HOLD}"
                 if self._rights.is_blocked
-                else f"{plan} does not include {name}. Choose a plan that does.",
+                else f"{plan} does not include {name}.{' Choose a plan that does.' if way_out else ''}",
                 kind=FeatureNotIncluded,
                 reason=self._rights.reason if self._rights.is_blocked else "not_included",
             )
@@ -157,8 +173,11 @@ class Held:
             reason="limit_reached",
         )
 
-    def _refused(self, message: str, *, reason: str, kind: type[Refused] = LimitReached) -> Refused:
+    def _refused(
+        self, message: str, *, reason: str, kind: type[Refused] = LimitReached, waiting_helps: bool = False
+    ) -> Refused:
         limit = self.limit or 0
+        is_sold = is_more_sold(self._feature.key, limit)
         return kind(
             message,
             feature=self.gauge.feature,
@@ -167,15 +186,18 @@ class Held:
             limit=limit,
             comes_back_at=None,
             upgrade_url="" if self._rights.is_blocked else windows.upgrade_url(),
-            is_more_sold=self._is_more_sold(limit),
+            is_more_sold=is_sold,
+            helps=(*(("upgrade",) if is_sold else ()), *(("wait",) if waiting_helps else ())),
         )
 
     def _said(self, units: int) -> str:
         return money.quantity(units, self._feature)
 
-    def _is_more_sold(self, limit: int) -> bool:
-        offers = [plan.limits.get(self._feature.key, 0) for plan in catalog.current().for_sale()]
-        return any(offer is None or offer > limit for offer in offers)
+
+def is_more_sold(feature: str, limit: int) -> bool:
+    """Whether a plan of the price list gives more of `feature` than `limit`."""
+    offers = [plan.limits.get(feature, 0) for plan in catalog.current().for_sale()]
+    return any(offer is None or offer > limit for offer in offers)
 
 
 @contextmanager

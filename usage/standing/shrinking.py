@@ -43,8 +43,9 @@ def _note(gauge: Gauge, *, now: datetime) -> None:
     # The version from before it was asked: a change meanwhile is looked at by the next turn.
     _is_noted(gauge)
     rights = entitlements.of(gauge.account, now=clock.at(gauge.account, now=now))
-    # Who is on hold has more to hear than that, and hears it elsewhere.
-    if standing.over_since is None or rights.is_blocked:
+    # Who is on hold has more to hear than that, and hears it elsewhere. Runs that are too many end by themselves.
+    fits = standing.limit is None or standing.kept <= standing.limit
+    if standing.over_since is None or rights.is_blocked or fits:
         return
     feature = catalog.current().feature(gauge.feature)
     notify(
@@ -54,10 +55,11 @@ def _note(gauge: Gauge, *, now: datetime) -> None:
         now=rights.now,
         context={
             "feature": feature.name,
-            "used": standing.used,
+            "used": standing.kept,
             "limit": standing.limit,
-            "used_text": money.quantity(standing.used, feature),
+            "used_text": money.quantity(standing.kept, feature),
             "limit_text": money.quantity(standing.limit, feature),
+            "is_more_sold": limits.is_more_sold(gauge.feature, standing.limit or 0),
             "plan": rights.plan.name,
         },
     )

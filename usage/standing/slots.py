@@ -60,7 +60,7 @@ def take(
             slot.save(update_fields=["expires_at"])
             return slot
         held.standing()
-        refusal = held.refusal(1)
+        refusal = held.refusal(1, is_run=True)
         if refusal is None:
             slot = Slot.objects.create(
                 account=account, feature=feature, key=key, taken_at=now, expires_at=until

@@ -12,6 +12,7 @@ from billing import catalog, clock, money, rights
 from billing.catalog import Feature
 from usage.models import Gauge
 from usage.standing import Standing, state
+from usage.standing.limits import is_more_sold
 
 register = template.Library()
 
@@ -34,6 +35,15 @@ class Bar:
     @property
     def limit(self) -> str:
         return money.quantity(self.standing.limit, self.feature)
+
+    @property
+    def is_of_runs(self) -> bool:
+        """Whether all of it ends by itself."""
+        return self.standing.running == self.standing.used > 0
+
+    @property
+    def is_more_sold(self) -> bool:
+        return is_more_sold(self.feature.key, self.standing.limit or 0)
 
     @property
     def percent(self) -> int | None:

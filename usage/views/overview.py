@@ -40,6 +40,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             window=Period(balance.period_start, balance.period_end),
             anchor=rights.anchor,
             now=rights.now,
+            trial_start=spans.trial_start(rights),
         )
         only = None if request.member.may_bill else request.user
         report = daily.of(account, balance.feature, span=span, only=only)
