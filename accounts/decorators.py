@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 
@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
+from accounts import members
 from accounts.models import Member
 from accounts.requests import AccountRequest
 
@@ -44,18 +45,17 @@ def billing_admin_required(view: AccountView[P]) -> PlainView[P]:
 
 def only_billing_admins(request: AccountRequest) -> HttpResponse:
     """The 403 page: what happened, and whom to ask."""
-    return _refused(request, [Member.Role.OWNER, Member.Role.ADMIN])
+    return _refused(request, Member.BILLING_ROLES)
 
 
 def only_owners(request: AccountRequest) -> HttpResponse:
     """As `only_billing_admins`, for what an admin may not do either."""
-    return _refused(request, [Member.Role.OWNER])
+    return _refused(request, (Member.Role.OWNER,))
 
 
-def _refused(request: AccountRequest, roles: list[Member.Role]) -> HttpResponse:
-    who = request.account.members.filter(role__in=roles).select_related("user").order_by("joined_at")
+def _refused(request: AccountRequest, roles: Collection[Member.Role]) -> HttpResponse:
     context = {
-        "people": [member.user.name or member.user.email for member in who[:3]],
+        "people": members.names_of(request.account, roles=roles),
         "is_for_owners": Member.Role.ADMIN not in roles,
     }
     return render(request, "accounts/only_billing_admins.html", context, status=403)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from billing.entitlements import Entitlements
 from usage.metering import Balance, spending
@@ -25,10 +25,9 @@ def of(balance: Balance, rights: Entitlements) -> Projection | None:
 
     Units beyond the allowance and the credits burned so far are taken as paid, unless a budget or limit ends them.
     """
-    passed = rights.now - balance.period_start
-    if passed < TOO_EARLY or balance.period_end <= rights.now:
+    units = pace(balance, now=rights.now)
+    if units is None:
         return None
-    units = int(balance.used * ((balance.period_end - balance.period_start) / passed))
     if balance.limit is not None:
         units = min(max(units, balance.used), max(balance.limit, balance.used))
     price = spending.prices(rights).get(balance.feature)
@@ -36,3 +35,19 @@ def of(balance: Balance, rights: Entitlements) -> Projection | None:
         return Projection(units=units, cost=None)
     free = (balance.included or 0) + balance.rolled_over + balance.credited
     return Projection(units=units, cost=price.charge(max(units - free, balance.billed)))
+
+
+def pace(balance: Balance, *, now: datetime) -> int | None:
+    """Units at the window's end at the pace so far, whatever limit is in the way. None: it is too early to tell."""
+    passed = now - balance.period_start
+    if passed < TOO_EARLY or balance.period_end <= now:
+        return None
+    return int(balance.used * ((balance.period_end - balance.period_start) / passed))
+
+
+def used_up_at(balance: Balance, *, now: datetime) -> datetime | None:
+    """When the limit is reached at that pace; None: not in this window, or it is too early to tell."""
+    units = pace(balance, now=now)
+    if units is None or not balance.limit or units < balance.limit or balance.used >= balance.limit:
+        return None
+    return balance.period_start + (now - balance.period_start) * (balance.limit / balance.used)
