@@ -22,6 +22,7 @@ from billing.views.settings import BUSY, UNREACHABLE
 
 # Declarations from one address of the network in an hour; more is a machine.
 MOST_DECLARATIONS = 10
+ENDING = "Your plan is set to end already. Nothing was changed."
 
 
 @require_http_methods(["GET", "POST"])
@@ -32,8 +33,11 @@ def cancel(request: AccountRequest) -> HttpResponse:
     rights = rights_of_request.of(request)
     subscription = rights.subscription
     if subscription is None or subscription.is_canceling:
-        messages.info(request, "There is no running plan to cancel.")
+        messages.info(request, ENDING if subscription else "There is no running plan to cancel.")
         return redirect("billing:settings")
+    last_day = (
+        subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
+    )
     form = CancelForm(request.POST if request.method == "POST" else None)
     if request.method == "GET" or not form.is_valid():
         context = {
@@ -41,9 +45,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             "rights": rights,
             "subscription": subscription,
             "bought": plan_name(subscription),
-            "last_day": subscription.trial_end
-            if subscription.status == "trialing"
-            else subscription.current_period_end,
+            "last_day": last_day,
             "free": catalog.current().default_plan,
             "offer": refund_window.offer_to(request.account, by=request.user, now=clock.now(request.account)),
             "pause": pausing.offer_to(request.account),
@@ -58,13 +60,13 @@ def cancel(request: AccountRequest) -> HttpResponse:
     except gateway.StripeError:
         messages.error(request, UNREACHABLE)
     else:
-        messages.success(
-            request,
-            "Your plan is canceled. It runs until its last day; "
-            + (
-                "what you used until then is charged on that day." if rights.pays_by_use else "nothing after."
-            ),
+        after = (
+            "what you used until then is charged on that day"
+            if rights.pays_by_use
+            else "nothing is charged for the time after"
         )
+        until = f"It runs until {last_day:%-d %B %Y}" if last_day else "It runs until its last day"
+        messages.success(request, f"Your plan is canceled. {until}; {after}.")
     return redirect("billing:settings")
 
 
