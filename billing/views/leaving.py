@@ -135,18 +135,25 @@ def money_back(request: AccountRequest) -> HttpResponse:
     """Show what would be given back and what ends with it; then do it."""
     account = request.account
     offer = refund_window.offer_to(account, by=request.user, now=clock.now(account))
+    given = refund_window.given_to(account) if offer is None else None
+    if request.method == "POST" and given is not None:
+        messages.info(request, _given_already(given))
+        return redirect("billing:settings")
     if request.method == "GET" or offer is None:
         context = {
             "offer": offer,
+            "given": given,
             "bought": plan_name(offer.subscription) if offer else "",
             "free": catalog.current().default_plan,
             "support": catalog.current().company.support_email,
         }
         return render(request, "billing/money_back.html", context, status=200 if offer else 404)
     try:
-        given = refund_window.take_back(account=account, by=request.user)
+        taken = refund_window.take_back(account=account, by=request.user)
     except refund_window.Closed as closed:
-        messages.error(request, str(closed))
+        # The first press of two was served meanwhile, or the days ran out while the page was open.
+        given = refund_window.given_to(account)
+        messages.info(request, _given_already(given)) if given else messages.error(request, str(closed))
     except refund_window.Busy:
         messages.error(request, BUSY)
     except gateway.InvalidRequest as refusal:
@@ -163,7 +170,7 @@ def money_back(request: AccountRequest) -> HttpResponse:
     else:
         messages.success(
             request,
-            f"{money.text(given.amount, given.currency)} are on their way back to your card, and the plan is over. "
+            f"{money.text(taken.amount, taken.currency)} are on their way back to your card, and the plan is over. "
             "Banks take 5 to 10 days to show it.",
         )
     return redirect("billing:settings")
@@ -207,6 +214,13 @@ def withdrawn(request: HttpRequest) -> HttpResponse:
 def plan_name(subscription: Subscription) -> str:
     plan = catalog.current().plans.get(subscription.plan_key)
     return plan.name if plan else subscription.plan_key
+
+
+def _given_already(given: refund_window.Given) -> str:
+    return (
+        f"{money.text(given.amount, given.currency)} went back to your card on {given.at:%-d %B %Y}, once. "
+        "Banks take 5 to 10 days to show it."
+    )
 
 
 def _what_is_known(request: HttpRequest) -> dict[str, str]:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Account, Member, User
 from billing import catalog, clock, comparison, entitlements, pricing
+from billing.leaving import refund_window
 from billing.lifecycle import trials
 from billing.models import Customer
 from billing.pricing import Viewer
@@ -48,6 +49,7 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "rows": comparison.rows(prices),
             # What is chosen once is kept: there is nothing to choose after the first purchase.
             "currencies": () if fixed else catalog.current().currencies,
+            "has_money_back": _is_promised_money_back(viewer, request),
             "packs": pricing.packs(prices),
             "sales_email": prices.company.sales_email or prices.company.support_email,
         },
@@ -76,6 +78,13 @@ def _viewer(request: HttpRequest) -> Viewer:
             balance.feature: balance.used for balance in metering.balances(account, now=now, rights=rights)
         },
     )
+
+
+def _is_promised_money_back(viewer: Viewer, request: HttpRequest) -> bool:
+    """A visitor is promised it; who had it, or paid before, is not promised it again."""
+    if viewer.account is None or not isinstance(request.user, User):
+        return True
+    return refund_window.is_promised_to(viewer.account, by=request.user, now=viewer.now)
 
 
 def _fixed_currency(account: Account | None) -> str:
