@@ -23,7 +23,7 @@ CURRENCY = "currency"
 @require_GET
 @never_cache
 def pricing_page(request: HttpRequest) -> HttpResponse:
-    """All plans for sale. `?every=year` opens it with the yearly prices."""
+    """All plans for sale. `?every=year` opens it with the yearly prices; else it opens as the viewer pays."""
     viewer = _viewer(request)
     fixed = _fixed_currency(viewer.account)
     prices = catalog.current().in_currency(fixed or _chosen_currency(request))
@@ -44,7 +44,7 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "owner": _owner(viewer.account) if viewer.member and not viewer.member.may_bill else None,
             "has_switch": pricing.has_both(prices),
             "saving": pricing.best_saving(prices),
-            "every": "year" if request.GET.get("every") == "year" else "month",
+            "every": _every(request, viewer),
             "plans": prices.for_sale(),
             "rows": comparison.rows(prices),
             # What is chosen once is kept: there is nothing to choose after the first purchase.
@@ -85,6 +85,15 @@ def _is_promised_money_back(viewer: Viewer, request: HttpRequest) -> bool:
     if viewer.account is None or not isinstance(request.user, User):
         return True
     return refund_window.is_promised_to(viewer.account, by=request.user, now=viewer.now)
+
+
+def _every(request: HttpRequest, viewer: Viewer) -> str:
+    asked = request.GET.get("every")
+    if asked in ("month", "year"):
+        return asked
+    bought = viewer.rights.subscription if viewer.rights is not None else None
+    price = pricing.price_of(bought) if bought is not None else None
+    return "year" if price is not None and price.interval == "year" else "month"
 
 
 def _fixed_currency(account: Account | None) -> str:

@@ -281,3 +281,19 @@ def test_no_price_list_promises_what_the_house_does_not_do(business, client, set
 
     for promise in ("We write to you before", "we write to you before", "we tell you at once"):
         assert promise not in page
+
+
+@pytest.mark.parametrize(
+    ("price", "query", "checked"),
+    [
+        ("kaboot_pro_year", "", "year"),
+        ("kaboot_pro_year", "?every=month", "month"),
+        ("kaboot_pro_month", "", "month"),
+    ],
+)
+def test_the_page_opens_in_the_rhythm_that_is_paid(kaboot, charlie, as_charlie, price, query, checked):
+    buy(kaboot, charlie.personal_account, charlie, price)
+
+    page = as_charlie.get(f"/pricing/{query}").content.decode()
+
+    assert re.search(r'name="every" value="(\w+)"[^>]*checked', page)[1] == checked
