@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.AccountMiddleware",
     "billing.middleware.SubscriptionRequiredMiddleware",
+    "config.middleware.ButtonsOnlyMiddleware",
 ]
 
 TEMPLATES = [

@@ -113,6 +113,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={"verbose_name_plural": "credit entries"},
         ),
         migrations.AddIndex(
             model_name="creditgrant",

@@ -129,6 +129,7 @@ class CreditEntry(models.Model):
     reason = models.CharField(max_length=300, blank=True)
 
     class Meta:
+        verbose_name_plural = "credit entries"
         constraints = [
             models.CheckConstraint(condition=~models.Q(units=0), name="a_credit_entry_changes_something"),
         ]
