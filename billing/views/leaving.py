@@ -22,6 +22,7 @@ from billing.views.settings import BUSY, UNREACHABLE
 
 # Declarations from one address of the network in an hour; more is a machine.
 MOST_DECLARATIONS = 10
+PAUSED = "The pause is set already. Nothing was changed."
 ENDING = "Your plan is set to end already. Nothing was changed."
 
 
@@ -77,7 +78,9 @@ def pause(request: AccountRequest) -> HttpResponse:
     """Say from when to when nothing is charged and nothing is had; then pause."""
     offer = pausing.offer_to(request.account)
     if offer is None:
-        messages.info(request, "This plan cannot be paused now.")
+        standing = rights_of_request.of(request).standing
+        is_set = standing is not None and standing.reason in ("pausing", "on_pause")
+        messages.info(request, PAUSED if is_set else "This plan cannot be paused now.")
         return redirect("billing:settings")
     chosen = request.POST.get("months", "")
     months = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 3 else 0

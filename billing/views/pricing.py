@@ -13,6 +13,7 @@ from billing import catalog, clock, comparison, entitlements, pricing
 from billing.leaving import refund_window
 from billing.lifecycle import trials
 from billing.models import Customer
+from billing.price_rises import coming
 from billing.pricing import Viewer
 from usage import metering
 
@@ -49,6 +50,7 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "rows": comparison.rows(prices),
             # What is chosen once is kept: there is nothing to choose after the first purchase.
             "currencies": () if fixed else catalog.current().currencies,
+            "next_charge": _next_charge(viewer),
             "has_money_back": _is_promised_money_back(viewer, request),
             "packs": pricing.packs(prices),
             "sales_email": prices.company.sales_email or prices.company.support_email,
@@ -85,6 +87,17 @@ def _is_promised_money_back(viewer: Viewer, request: HttpRequest) -> bool:
     if viewer.account is None or not isinstance(request.user, User):
         return True
     return refund_window.is_promised_to(viewer.account, by=request.user, now=viewer.now)
+
+
+def _next_charge(viewer: Viewer) -> int | None:
+    """What the viewer's own plan costs at its next payment: they may have it at an older price, or with a discount."""
+    rights = viewer.rights
+    if rights is None or rights.subscription is None or viewer.member is None or not viewer.member.may_bill:
+        return None
+    subscription = rights.subscription
+    if rights.reason not in ("active", "trialing") or rights.pays_by_use:
+        return None
+    return coming.next_charge(subscription, rise=coming.rise_of(subscription, now=viewer.now))
 
 
 def _every(request: HttpRequest, viewer: Viewer) -> str:

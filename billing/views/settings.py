@@ -15,6 +15,7 @@ from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, subscriptions
 from billing.models import Customer, Payment, Subscription
+from billing.price_rises import coming
 from billing.stripe import gateway
 from billing.views import payments
 
@@ -33,6 +34,7 @@ def overview(request: AccountRequest) -> HttpResponse:
     subscription = rights.subscription
     ended = _ended(account) if subscription is None else None
     customer = Customer.objects.filter(account=account).first()
+    rise = coming.rise_of(subscription, now=rights.now) if subscription else None
     return render(
         request,
         "billing/settings.html",
@@ -43,6 +45,8 @@ def overview(request: AccountRequest) -> HttpResponse:
             "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,
             "price": pricing.price_of(subscription) if subscription else None,
+            "rise": rise,
+            "next_charge": coming.next_charge(subscription, rise=rise) if subscription else None,
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
             "customer": customer,
             "card_runs_out": subscription is not None and _runs_out(customer, before=subscription),
