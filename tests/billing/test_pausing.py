@@ -90,7 +90,9 @@ def test_while_a_pause_is_set_the_page_says_both_days_and_offers_no_change(
     again = text(alice_at_work.post("/billing/pause/", {"months": "3"}, follow=True))
 
     assert f"Everything works until {set_to.paused_from:%-d %B %Y} ." in page
-    assert f"nothing is charged until {set_to.pause_resumes_at:%-d %B %Y} , when it goes on by itself." in page
+    assert (
+        f"nothing is charged until {set_to.pause_resumes_at:%-d %B %Y} , when it goes on by itself." in page
+    )
     assert "Change plan" not in page
     assert "The pause is set already. Nothing was changed." in again
     assert Subscription.objects.live().get().pause_resumes_at == set_to.pause_resumes_at
