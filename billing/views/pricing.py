@@ -9,7 +9,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import Account, Member, User
-from billing import catalog, clock, comparison, entitlements, pricing
+from billing import catalog, clock, comparison, entitlements, estimates, pricing
+from billing.catalog import Catalog
 from billing.leaving import refund_window
 from billing.lifecycle import trials
 from billing.models import Customer
@@ -51,6 +52,8 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             # What is chosen once is kept: there is nothing to choose after the first purchase.
             "currencies": () if fixed else catalog.current().currencies,
             "next_charge": _next_charge(viewer),
+            "countable": estimates.countable(prices),
+            "sought": _estimate(request, prices),
             "has_money_back": _is_promised_money_back(viewer, request),
             "packs": pricing.packs(prices),
             "sales_email": prices.company.sales_email or prices.company.support_email,
@@ -87,6 +90,16 @@ def _is_promised_money_back(viewer: Viewer, request: HttpRequest) -> bool:
     if viewer.account is None or not isinstance(request.user, User):
         return True
     return refund_window.is_promised_to(viewer.account, by=request.user, now=viewer.now)
+
+
+def _estimate(request: HttpRequest, prices: Catalog) -> dict[str, object]:
+    """`?units=60&unit=tokens`: what so many cost on each plan; nothing where that cannot be read."""
+    text, countable = request.GET.get("units", ""), estimates.countable(prices)
+    feature = next((one for one in countable if one.key == request.GET.get("unit")), None)
+    if feature is None or not text.isascii() or not text.isdigit() or len(text) > 9:
+        return {}
+    units = int(text)
+    return {"feature": feature, "units": units, "found": estimates.of(prices, feature, units)}
 
 
 def _next_charge(viewer: Viewer) -> int | None:

@@ -297,3 +297,33 @@ def test_the_page_opens_in_the_rhythm_that_is_paid(kaboot, charlie, as_charlie, 
     page = as_charlie.get(f"/pricing/{query}").content.decode()
 
     assert re.search(r'name="every" value="(\w+)"[^>]*checked', page)[1] == checked
+
+
+@pytest.mark.parametrize(
+    ("units", "lines"),
+    [
+        ("10", ["Pay as you go $5.00", "Pro $29.00", "Team , 2 seats $38.00"]),
+        ("59", ["Pro $29.00", "Pay as you go $29.50", "Team , 2 seats $38.00"]),
+        ("0", ["Free $0.00", "Pay as you go $0.00", "Pro $29.00", "Team , 2 seats $38.00"]),
+    ],
+)
+def test_who_knows_the_use_and_not_the_plan_sees_what_it_costs_on_each(client, units, lines):
+    page = look(client, f"?units={units}&unit=tokens")
+
+    said = words(page.split('<dl class="receipt"')[1].split(">", 1)[1].split("</dl>")[0])
+    assert said == " ".join(lines)
+    assert f"{units} tokens in a month, the cheapest first." in words(page)
+
+
+@pytest.mark.parametrize(
+    "query", ["?units=-1&unit=tokens", "?units=²&unit=tokens", "?units=5", "?units=5&unit=sso"]
+)
+def test_a_number_that_is_none_is_worked_out_to_nothing(client, query):
+    page = look(client, query)
+
+    assert "What would it cost?" in page
+    assert 'class="receipt"' not in page
+
+
+def test_where_nothing_is_paid_by_the_unit_nothing_is_worked_out(client, kaboot):
+    assert "What would it cost?" not in look(client)
