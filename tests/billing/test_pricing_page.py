@@ -200,6 +200,16 @@ def test_somebody_who_has_canceled_may_resume(kaboot, charlie, as_charlie):
     assert "You move here when your plan ends." in card(page, "free")
 
 
+def test_who_has_canceled_is_told_to_keep_the_plan_before_switching(shop, charlie, as_charlie):
+    buy(shop, charlie.personal_account, charlie, "hybrid_pro_month")
+    subscriptions.cancel(account=charlie.personal_account)
+
+    page = look(as_charlie)
+
+    assert "Keep it first; then you can switch." in card(page, "payg")
+    assert "Switch to Pay as you go" not in card(page, "payg")
+
+
 def test_a_second_paid_plan_is_not_sold_beside_the_first(shop, charlie, as_charlie):
     buy(shop, charlie.personal_account, charlie, "hybrid_pro_month")
 
