@@ -132,7 +132,7 @@ def test_an_organization_picks_its_seats_within_what_is_sold(as_alice, account, 
 
     page = look(acting_for(as_alice, account))
 
-    assert "Seats $39.95 a month 5 to 19 seats." in card(page, "starter")
+    assert "Seats for 5 : $39.95 a month 5 to 19 seats." in card(page, "starter")
     assert "20 seats and more: Department Professional." in card(page, "starter")
     assert re.search(r'name="quantity"[^>]* min="5" max="19" value="5"', page)
     assert "For one person." in card(page, "pro")
