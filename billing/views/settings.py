@@ -10,7 +10,7 @@ from accounts import members
 from accounts.decorators import account_required, billing_admin_required
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
-from billing import catalog, pricing
+from billing import catalog, notices, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, subscriptions
@@ -45,6 +45,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,
             "price": pricing.price_of(subscription) if subscription else None,
+            "owed": notices.owed_by(subscription) if subscription else "",
             "rise": rise,
             "next_charge": coming.next_charge(subscription, rise=rise) if subscription else None,
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,

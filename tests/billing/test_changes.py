@@ -362,7 +362,7 @@ def test_while_a_payment_is_missing_the_page_leads_to_it(client, shop, account, 
     refused = look(client, price=TOP)
 
     assert refused.status_code == 409
-    assert "A payment is missing" in text(refused) and "Pay the open invoice" in text(refused)
+    assert "A payment is missing" in text(refused) and "Pay the open invoice: $99.00" in text(refused)
     assert live(account).open_invoice_url in refused.content.decode()
 
 
