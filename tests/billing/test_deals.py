@@ -471,6 +471,7 @@ def test_the_account_s_own_pages_know_the_contract(shop, account, alice, at_work
 
     page = said(at_work.get("/billing/"))
     assert "Enterprise" in page
+    assert "Your contract is for 40 seats." in said(at_work.get("/billing/seats/", follow=True))
     prices = said(at_work.get("/pricing/"))
     assert "Manage Enterprise" in prices
     for act in ("Switch to Team", "Switch to Pay as you go", "Switch to paying"):
