@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "accounts.middleware.AccountMiddleware",
     "billing.middleware.SubscriptionRequiredMiddleware",
     "config.middleware.ButtonsOnlyMiddleware",
+    "config.middleware.DemoNotFoundMiddleware",
 ]
 
 TEMPLATES = [

@@ -242,3 +242,21 @@ def test_a_button_s_address_opened_as_a_page_says_what_to_do(as_alice, address):
 def test_programs_that_use_the_wrong_method_get_no_page(as_alice):
     assert as_alice.get("/billing/resume/", headers={"Accept": "application/json"}).content == b""
     assert as_alice.put("/billing/resume/").content == b""
+
+
+@pytest.mark.parametrize(
+    "address", ["/no-such-page/", "/no-such-page", "/offer/nonsense/", "/billing/change/7/"]
+)
+def test_what_the_demo_has_not_is_said_in_our_own_words(as_alice, settings, address):
+    settings.DEBUG, settings.DEMO = True, True
+
+    page = as_alice.get(address, follow=True)
+
+    assert page.status_code == 404
+    assert "There is no such page" in page.content.decode()
+    assert "URLconf" not in page.content.decode()
+
+
+def test_a_program_at_a_wrong_address_is_not_sent_to_a_page(client, db):
+    assert client.post("/api/v1/nothing", {}, content_type="application/json").status_code == 404
+    assert client.get("/api/v1/nothing").status_code == 404
