@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
+from urllib.parse import urlsplit, urlunsplit
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts import members
 from accounts.models import Member
 from accounts.requests import AccountRequest
 
 P = ParamSpec("P")
 AccountView = Callable[Concatenate[AccountRequest, P], HttpResponseBase]
 PlainView = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def sign_in_required(view: PlainView[P]) -> PlainView[P]:
+    """Signed in; otherwise to the page where that is done, and back."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        return view(request, *args, **kwargs)
+
+    return inner
 
 
 def account_required(view: AccountView[P]) -> PlainView[P]:
@@ -27,7 +42,7 @@ def account_required(view: AccountView[P]) -> PlainView[P]:
             return redirect("accounts:none")
         return view(cast("AccountRequest", request), *args, **kwargs)
 
-    return cast("PlainView[P]", login_required(inner))
+    return sign_in_required(inner)
 
 
 def billing_admin_required(view: AccountView[P]) -> PlainView[P]:
@@ -42,20 +57,30 @@ def billing_admin_required(view: AccountView[P]) -> PlainView[P]:
     return account_required(cast("AccountView[P]", inner))
 
 
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """And then to the page that was asked for; who pressed a button comes back to the page that has it."""
+    if request.method != "POST":
+        return redirect_to_login(request.get_full_path())
+    came_from = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()})
+    page = urlsplit(came_from)
+    back = urlunsplit(("", "", page.path, page.query, ""))
+    return redirect_to_login(back if is_ours and url_has_allowed_host_and_scheme(back, None) else "/")
+
+
 def only_billing_admins(request: AccountRequest) -> HttpResponse:
     """The 403 page: what happened, and whom to ask."""
-    return _refused(request, [Member.Role.OWNER, Member.Role.ADMIN])
+    return _refused(request, Member.BILLING_ROLES)
 
 
 def only_owners(request: AccountRequest) -> HttpResponse:
     """As `only_billing_admins`, for what an admin may not do either."""
-    return _refused(request, [Member.Role.OWNER])
+    return _refused(request, (Member.Role.OWNER,))
 
 
-def _refused(request: AccountRequest, roles: list[Member.Role]) -> HttpResponse:
-    who = request.account.members.filter(role__in=roles).select_related("user").order_by("joined_at")
+def _refused(request: AccountRequest, roles: Collection[Member.Role]) -> HttpResponse:
     context = {
-        "people": [member.user.name or member.user.email for member in who[:3]],
+        "people": members.names_of(request.account, roles=roles),
         "is_for_owners": Member.Role.ADMIN not in roles,
     }
     return render(request, "accounts/only_billing_admins.html", context, status=403)

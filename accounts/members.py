@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -206,6 +206,12 @@ def conferrable(member: Member) -> list[Member.Role]:
     if not member.may_bill:
         return []
     return [role for role, rank in RANK.items() if rank <= RANK[Member.Role(member.role)]]
+
+
+def names_of(account: Account, *, roles: Iterable[str]) -> list[str]:
+    """The first three with one of these roles, by name: whom a page tells somebody to ask."""
+    found = account.members.filter(role__in=list(roles)).select_related("user").order_by("joined_at")[:3]
+    return [member.user.name or member.user.email for member in found]
 
 
 @contextmanager

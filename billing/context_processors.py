@@ -30,6 +30,9 @@ class Granted:
         return granted.is_metered(feature) or (allowance is not None and allowance.quantity != 0)
 
 
-def entitlements(request: HttpRequest) -> dict[str, Granted]:
-    """`entitlements` in every template."""
-    return {"entitlements": Granted(request)}
+def entitlements(request: HttpRequest) -> dict[str, Granted | str]:
+    """`entitlements` in every template, and `help_address`, to whom somebody writes who is stuck on any page."""
+    return {
+        "entitlements": Granted(request),
+        "help_address": catalog.current().company.support_email,
+    }

@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from accounts import members
 from accounts.decorators import AccountView, P, PlainView, account_required
 from accounts.models import Member
 from accounts.requests import AccountRequest
@@ -103,7 +104,9 @@ def refuse(
                 "detail": detail,
                 "upgrade_url": upgrade_url,
                 "may_bill": may_bill,
-                "people": [] if may_bill or member is None else _who_may_bill(member),
+                "people": []
+                if may_bill or member is None
+                else members.names_of(member.account, roles=Member.BILLING_ROLES),
                 "quiet_notice": True,
             },
             status=status,
@@ -123,9 +126,3 @@ def wants_problem(request: HttpRequest) -> bool:
 def upgrade_url() -> str:
     """Where more can be bought; absolute, for callers that have no page of ours open."""
     return f"{settings.BASE_URL}{reverse('billing:pricing')}"
-
-
-def _who_may_bill(member: Member) -> list[str]:
-    roles = [Member.Role.OWNER, Member.Role.ADMIN]
-    found = member.account.members.filter(role__in=roles).select_related("user").order_by("joined_at")[:3]
-    return [who.user.name or who.user.email for who in found]

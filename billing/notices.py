@@ -102,19 +102,20 @@ def _beside_grant(rights: Entitlements) -> Notice | None:
         return None
     if rights.standing.reason not in ("past_due_in_grace", "past_due", "unpaid"):
         return None
-    return Notice("payment_beside_grant", url=rights.subscription.open_invoice_url)
+    subscription = rights.subscription
+    return Notice("payment_beside_grant", url=subscription.open_invoice_url, owed=owed_by(subscription))
 
 
 def _payment(rights: Entitlements, subscription: Subscription) -> Notice | None:
     pay, retry_at = subscription.open_invoice_url, subscription.next_payment_attempt_at
     match rights.reason:
         case "past_due_in_grace":
-            owed = _owed(subscription)
+            owed = owed_by(subscription)
             return Notice("payment_failed", at=rights.grace_until, retry_at=retry_at, url=pay, owed=owed)
         case "past_due" | "unpaid":
-            return Notice("payment_missing", retry_at=retry_at, url=pay, owed=_owed(subscription))
+            return Notice("payment_missing", retry_at=retry_at, url=pay, owed=owed_by(subscription))
         case "incomplete":
-            return Notice("payment_unfinished", url=pay, owed=_owed(subscription))
+            return Notice("payment_unfinished", url=pay, owed=owed_by(subscription))
         case "paused":
             return _paused(subscription)
     return None
@@ -143,16 +144,6 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
     return None
 
 
-def _owed(subscription: Subscription) -> str:
-    """What the page that the notice leads to asks for."""
-    payment = Payment.objects.filter(
-        account=subscription.account_id, status="open", hosted_invoice_url=subscription.open_invoice_url
-    ).first()
-    if payment is None or not subscription.open_invoice_url:
-        return ""
-    return money.text(payment.amount_due - payment.amount_paid, payment.currency)
-
-
 def _paused(subscription: Subscription) -> Notice:
     """A trial that ended without a card. The button that makes somebody pay names the plan and its price."""
     plan = catalog.current().plans.get(subscription.plan_key)
@@ -177,6 +168,16 @@ def _ending(rights: Entitlements, subscription: Subscription) -> Notice | None:
     if subscription.is_fixed_term and ends_at is not None and rights.now < ends_at - CONTRACT_ENDS_SOON:
         return None
     return Notice("canceling", at=ends_at)
+
+
+def owed_by(subscription: Subscription) -> str:
+    """What Stripe's page of the open invoice asks for, in words; "" where it is not known."""
+    payment = Payment.objects.filter(
+        account=subscription.account_id, status="open", hosted_invoice_url=subscription.open_invoice_url
+    ).first()
+    if payment is None or not subscription.open_invoice_url:
+        return ""
+    return money.text(payment.amount_due - payment.amount_paid, payment.currency)
 
 
 def first(candidates: Iterable[Notice | None]) -> Notice | None:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from billing import clock
+from billing import clock, money, revenue
 from billing.models import Alert, Payment, Subscription, WebhookEvent
 from billing.stripe.breaker import State
 from billing.stripe.gateway import journal
@@ -59,7 +59,10 @@ def operations(request: HttpRequest) -> HttpResponse:
         {
             **admin.site.each_context(request),
             "title": "Operations",
-            "sections": [_stripe(calls, now), _letters(now), _meters(now), _payments(now), _alerts()],
+            "sections": [
+                *(_stripe(calls, now), _letters(now), _meters(now)),
+                *(_revenue(now), _payments(now), _alerts()),
+            ],
             "calls": calls[:CALLS_SHOWN],
             "now": now,
         },
@@ -178,6 +181,33 @@ def _meters(now: datetime) -> Section:
             )
         )
     return Section("Meters", figures)
+
+
+def _revenue(now: datetime) -> Section:
+    churn = revenue.churn(now=now)
+    return Section(
+        "Revenue",
+        [
+            *(
+                Figure(
+                    "Comes in each month",
+                    money.text(amount, currency),
+                    "At the list's prices or as agreed, years as twelfths; without discounts, tax and paid units.",
+                )
+                for currency, amount in sorted(revenue.monthly().items())
+            ),
+            Figure(
+                "Left within 30 days",
+                f"{churn.left:,} of {churn.paid_then:,} ({churn.percent:.1f}%)",
+                "Of the accounts that had paid by then; who goes on with another plan has not left.",
+            ),
+            Figure(
+                "Set to end",
+                f"{churn.ending:,}",
+                url=_list("billing_subscription", cancel_at_period_end__exact=1),
+            ),
+        ],
+    )
 
 
 def _payments(now: datetime) -> Section:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.models import Account
+from accounts.models import Account, Notification
 from billing import access, catalog, credits, entitlements, money
 from billing.entitlements import Entitlements, facts_of
 from billing.models import Alert, Customer, Payment, PlanChange, PlanGrant, Subscription
@@ -39,6 +39,7 @@ def explain(account: Account, *, now: datetime) -> list[Part]:
             ("What was charged", _charged(account)),
             ("What is on its way to Stripe's meters", _metered(account)),
             ("The latest acts", _acts(account)),
+            ("What the account was told", _told(account)),
             ("What staff were told", _alerts(account)),
         )
     ]
@@ -172,6 +173,14 @@ def _acts(account: Account) -> Iterator[str]:
             f"{act.pk} on {_at(act.recorded_at)}: {act.units:,} {act.feature}, of them {act.credited:,} from credits "
             f"and {act.billed:,} paid, {act.used_after:,} used after it, key {act.idempotency_key}"
         )
+
+
+def _told(account: Account) -> Iterator[str]:
+    """The latest notifications, each with the ways it left the house."""
+    latest = Notification.objects.filter(account=account).prefetch_related("deliveries").order_by("-pk")
+    for told in latest[:ACTS]:
+        ways = ", ".join(f"{way.channel} {way.state}" for way in told.deliveries.all()) or "in the site alone"
+        yield f"{_at(told.created_at)} {told.kind}: {told.subject} ({ways})"
 
 
 def _alerts(account: Account) -> Iterator[str]:

@@ -118,6 +118,9 @@ class Member(models.Model):
         MEMBER = "member", "Member"
         GUEST = "guest", "Guest"
 
+    # Who may buy, change, cancel and see invoices.
+    BILLING_ROLES = (Role.OWNER, Role.ADMIN)
+
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
@@ -139,7 +142,7 @@ class Member(models.Model):
     @property
     def may_bill(self) -> bool:
         """May buy, change, cancel and see invoices."""
-        return self.role in (self.Role.OWNER, self.Role.ADMIN)
+        return self.role in self.BILLING_ROLES
 
     @property
     def may_use(self) -> bool:

@@ -6,7 +6,6 @@ from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import members
-from accounts.decorators import account_required, only_billing_admins
+from accounts.decorators import account_required, only_billing_admins, sign_in_required
 from accounts.forms import AccountForm, OrganizationForm, ProfileForm
 from accounts.middleware import choose
 from accounts.models import Account, User
@@ -25,7 +24,7 @@ from billing.lifecycle import customers
 
 
 @require_POST
-@login_required
+@sign_in_required
 def switch(request: HttpRequest) -> HttpResponse:
     """Act for another account of one's own from now on in this browser. Any other id is 404."""
     try:
@@ -58,7 +57,7 @@ def settings(request: AccountRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@sign_in_required
 def profile(request: HttpRequest) -> HttpResponse:
     """One's name, and the way to password, addresses, second factor and sessions."""
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=cast("User", request.user).pk))
@@ -70,7 +69,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@sign_in_required
 def new_organization(request: HttpRequest) -> HttpResponse:
     form = OrganizationForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -86,7 +85,7 @@ def new_organization(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@sign_in_required
 def none(request: HttpRequest) -> HttpResponse:
     """For a person with no account (made by staff, or removed from their last one): open the personal one."""
     if request.method == "POST":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import members
+from accounts.decorators import sign_in_required
 from accounts.middleware import choose
 from accounts.models import User
 from billing import seats
@@ -31,7 +31,7 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
 
 @never_cache
 @require_POST
-@login_required
+@sign_in_required
 def accept(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     try:

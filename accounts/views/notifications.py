@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.decorators import sign_in_required
 from accounts.models import InboxEntry, User
 from accounts.notifications import kinds, preferences
 
@@ -21,7 +21,7 @@ SHOWN = 30
 
 @require_GET
 @never_cache
-@login_required
+@sign_in_required
 def index(request: HttpRequest) -> HttpResponse:
     """The newest first, of all accounts one belongs to; looking does not mark anything as read."""
     mine = InboxEntry.objects.of(cast("User", request.user)).select_related("notification__account")
@@ -43,7 +43,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@sign_in_required
 def read(request: HttpRequest, pk: int) -> HttpResponse:
     """Mark one as read. Somebody else's is 404."""
     mine = InboxEntry.objects.of(cast("User", request.user))
@@ -53,7 +53,7 @@ def read(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@sign_in_required
 def read_all(request: HttpRequest) -> HttpResponse:
     """Mark all as read that were there when the page was drawn; what came after it stays new."""
     unread = InboxEntry.objects.of(cast("User", request.user)).unread()
@@ -66,7 +66,7 @@ def read_all(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
-@login_required
+@sign_in_required
 def mail_preferences(request: HttpRequest) -> HttpResponse:
     """Which kinds come by mail. Billing and security are shown, ticked and fixed."""
     user = cast("User", request.user)

@@ -172,6 +172,9 @@ def _next_at(wish: Wish, document: Doc, *, now: datetime) -> datetime | None:
         return None
     is_as_long = wish.price_before is not None and wish.price.months == wish.price_before.months
     if not is_as_long or wish.ends_trial or request.ends_metering(wish):
-        ends = [line["period"]["end"] for line in shapes.entries(document.get("lines")) if line.get("period")]
-        return shapes.moment(max(ends, default=None))
+        lines = [line for line in shapes.entries(document.get("lines")) if line.get("period")]
+        # Credits are for what is given up, to whose end nothing runs any more.
+        return shapes.moment(
+            max((line["period"]["end"] for line in lines if line["amount"] >= 0), default=None)
+        )
     return wish.subscription.current_period_end

@@ -15,6 +15,8 @@ class WayOut(StrEnum):
     CALL_OFF = "call_off"  # the change that waits for its payment
     MEMBERS = "members"  # make room
     SUPPORT = "support"  # write to us
+    SALES = "sales"  # ask for an offer
+    SEATS = "seats"  # choose another number
     PLANS = "plans"  # choose from the price list
     LATER = "later"
 

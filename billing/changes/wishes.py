@@ -110,7 +110,7 @@ def for_seats(*, account: Account, quantity: int, now: datetime) -> Price:
     if step.contact_sales:
         raise ChangeRefused(
             f"{quantity:,} seats are {step.name}, which is agreed with our sales team. Write to {_sales()}.",
-            way_out=WayOut.SUPPORT,
+            way_out=WayOut.SALES,
         )
     other = step.price_every(price.interval)
     if other is None:
@@ -175,7 +175,7 @@ def _check_standing(rights: Entitlements, subscription: Subscription) -> None:
         # Stripe holds no pending update for what is paid by invoice:
         # https://docs.stripe.com/billing/subscriptions/pending-updates#before-you-begin
         raise ChangeRefused(
-            f"You pay by invoice. Write to {_sales()} to change the plan.", way_out=WayOut.SUPPORT
+            f"You pay by invoice. Write to {_sales()} to change the plan.", way_out=WayOut.SALES
         )
 
 
@@ -184,7 +184,7 @@ def _check_offer(wish: Wish) -> None:
     is_own = price == wish.price_before
     if plan.contact_sales:
         raise ChangeRefused(
-            f"{plan.name} is agreed with our sales team. Write to {_sales()}.", way_out=WayOut.SUPPORT
+            f"{plan.name} is agreed with our sales team. Write to {_sales()}.", way_out=WayOut.SALES
         )
     # Who has a retired plan may still buy a seat for it.
     if not is_own and (plan.retired or price not in (plan.price_every(price.interval), *plan.base_prices)):
@@ -213,13 +213,25 @@ def _check_seats(wish: Wish) -> None:
     elif not plan.seats.allow(quantity):
         top = f" to {plan.seats.max:,}" if plan.seats.max is not None else " or more"
         raise ChangeRefused(
-            f"{plan.name} comes with {plan.seats.min:,}{top} seats. Choose a number in between."
+            f"{plan.name} comes with {plan.seats.min:,}{top} seats. {_other_numbers(plan, quantity)}",
+            way_out=WayOut.SEATS if wish.plan.key == wish.before.key else WayOut.PLANS,
         )
     if quantity > MOST_SEATS:
         raise ChangeRefused(
             f"For more than {MOST_SEATS:,} seats write to {_sales()}: there is a better price.",
-            way_out=WayOut.SUPPORT,
+            way_out=WayOut.SALES,
         )
+
+
+def _other_numbers(plan: Plan, quantity: int) -> str:
+    """Which number to choose instead: fewer than this plan's may still be another step of its ladder."""
+    assert plan.seats is not None
+    steps = [one for one in catalog.current().for_sale() if one.seats and plan.seats.ladder]
+    ladder = [one.seats.min for one in steps if one.seats and one.seats.ladder == plan.seats.ladder]
+    if ladder and quantity < min(ladder) < plan.seats.min:
+        lowest = catalog.current().for_seats(plan.seats.ladder, min(ladder))
+        return f"The fewest there are: {min(ladder):,}, with {lowest.name}." if lowest else ""
+    return "Choose another number." if plan.seats.max is None else "Choose a number in between."
 
 
 def _check_following(wish: Wish) -> None:

@@ -16,7 +16,7 @@ from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Effect, Payment, Subscription
 from billing.stripe import gateway
 
-__all__ = ["Busy", "Closed", "Offer", "offer_to", "take_back"]
+__all__ = ["Busy", "Closed", "Given", "Offer", "given_to", "is_promised_to", "offer_to", "take_back"]
 
 SALT = "tallyhouse.money_back"
 KIND = "money_back"
@@ -35,6 +35,15 @@ class Offer:
     amount: int
     currency: str
     until: datetime
+
+
+@dataclass(frozen=True)
+class Given:
+    """What went back. `amount` in minor units of `currency`; `at` in the account's time."""
+
+    amount: int
+    currency: str
+    at: datetime
 
 
 def offer_to(account: Account, *, by: User, now: datetime) -> Offer | None:
@@ -70,6 +79,23 @@ def offer_to(account: Account, *, by: User, now: datetime) -> Offer | None:
     )
 
 
+def is_promised_to(account: Account, *, by: User, now: datetime) -> bool:
+    """Whether the days of money back are still a promise to this person: it is for a first purchase, and once."""
+    if _has_had_one(by):
+        return False
+    has_paid = Subscription.objects.filter(account=account, first_paid_at__isnull=False).exists()
+    return not has_paid or offer_to(account, by=by, now=now) is not None
+
+
+def given_to(account: Account) -> Given | None:
+    """What the account took back, for whoever presses the button once more or comes back to the page."""
+    done = Effect.objects.filter(account=account, kind=KIND).order_by("-created_at").first()
+    if done is None:
+        return None
+    currency = done.detail.get("currency", catalog.current().currency)
+    return Given(amount=done.detail["amount"], currency=currency, at=done.created_at)
+
+
 def take_back(*, account: Account, by: User) -> Offer:
     """Give everything back to the card and end the plan at once; answers what was given back.
 
@@ -90,8 +116,9 @@ def take_back(*, account: Account, by: User) -> Offer:
             payments.refund(account=account, invoice=invoice, reason="money back", held=held, now=now)
             held.renew()
         with held.saving():
+            detail = {"amount": offer.amount, "currency": offer.currency}
             for key in _keys_of(by):
-                effects.once(key=key, kind=KIND, account=account, now=now, detail={"amount": offer.amount})
+                effects.once(key=key, kind=KIND, account=account, now=now, detail=detail)
     return offer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.db import models
 
 from accounts.models import Account
@@ -62,3 +64,11 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} at Stripe ({self.stripe_customer_id or 'not yet'})"
+
+    @property
+    def card_ends_at(self) -> datetime | None:
+        """The first moment at which the card is not valid any more: cards are valid to the end of their month."""
+        if not self.card_exp_month or not self.card_exp_year:
+            return None
+        years, month = divmod(self.card_exp_month, 12)
+        return datetime(self.card_exp_year + years, month + 1, 1, tzinfo=UTC)

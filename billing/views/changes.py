@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.decorators import billing_admin_required
 from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog, clock, seats
+from billing import catalog, clock, notices, seats
 from billing import rights as rights_of_request
 from billing.catalog import Price
 from billing.changes import (
@@ -234,6 +234,7 @@ def _refused(request: AccountRequest, refusal: ChangeRefused) -> HttpResponse:
         "refusal": refusal,
         "rights": rights,
         "subscription": rights.subscription,
+        "owed": notices.owed_by(rights.subscription) if rights.subscription else "",
         "waiting": waiting,
         "support_email": catalog.current().company.support_email,
         "quiet_notice": True,

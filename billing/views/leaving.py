@@ -23,6 +23,8 @@ from billing.views.settings import BUSY, ON_HOLD, UNREACHABLE
 
 # Declarations from one address of the network in an hour; more is a machine.
 MOST_DECLARATIONS = 10
+PAUSED = "The pause is set already. Nothing was changed."
+ENDING = "Your plan is set to end already. Nothing was changed."
 
 
 @require_http_methods(["GET", "POST"])
@@ -34,8 +36,11 @@ def cancel(request: AccountRequest) -> HttpResponse:
     subscription = rights.subscription
     ends_for_dispute = subscription is not None and dispute_ends.is_why(subscription)
     if subscription is None or (subscription.is_canceling and not ends_for_dispute):
-        messages.info(request, "There is no running plan to cancel.")
+        messages.info(request, ENDING if subscription else "There is no running plan to cancel.")
         return redirect("billing:settings")
+    last_day = (
+        subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
+    )
     form = CancelForm(request.POST if request.method == "POST" else None)
     if request.method == "GET" or not form.is_valid():
         context = {
@@ -44,9 +49,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             "subscription": subscription,
             "ends_for_dispute": ends_for_dispute,
             "bought": plan_name(subscription),
-            "last_day": subscription.trial_end
-            if subscription.status == "trialing"
-            else subscription.current_period_end,
+            "last_day": last_day,
             "free": catalog.current().default_plan,
             "offer": refund_window.offer_to(request.account, by=request.user, now=clock.now(request.account)),
             "pause": pausing.offer_to(request.account),
@@ -61,13 +64,13 @@ def cancel(request: AccountRequest) -> HttpResponse:
     except gateway.StripeError:
         messages.error(request, UNREACHABLE)
     else:
-        messages.success(
-            request,
-            "Your plan is canceled. It runs until its last day; "
-            + (
-                "what you used until then is charged on that day." if rights.pays_by_use else "nothing after."
-            ),
+        after = (
+            "what you used until then is charged on that day"
+            if rights.pays_by_use
+            else "nothing is charged for the time after"
         )
+        until = f"It runs until {last_day:%-d %B %Y}" if last_day else "It runs until its last day"
+        messages.success(request, f"Your plan is canceled. {until}; {after}.")
     return redirect("billing:settings")
 
 
@@ -78,7 +81,9 @@ def pause(request: AccountRequest) -> HttpResponse:
     """Say from when to when nothing is charged and nothing is had; then pause."""
     offer = pausing.offer_to(request.account)
     if offer is None:
-        messages.info(request, "This plan cannot be paused now.")
+        standing = rights_of_request.of(request).standing
+        is_set = standing is not None and standing.reason in ("pausing", "on_pause")
+        messages.info(request, PAUSED if is_set else "This plan cannot be paused now.")
         return redirect("billing:settings")
     chosen = request.POST.get("months", "")
     months = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 3 else 0
@@ -138,18 +143,25 @@ def money_back(request: AccountRequest) -> HttpResponse:
     """Show what would be given back and what ends with it; then do it."""
     account = request.account
     offer = refund_window.offer_to(account, by=request.user, now=clock.now(account))
+    given = refund_window.given_to(account) if offer is None else None
+    if request.method == "POST" and given is not None:
+        messages.info(request, _given_already(given))
+        return redirect("billing:settings")
     if request.method == "GET" or offer is None:
         context = {
             "offer": offer,
+            "given": given,
             "bought": plan_name(offer.subscription) if offer else "",
             "free": catalog.current().default_plan,
             "support": catalog.current().company.support_email,
         }
         return render(request, "billing/money_back.html", context, status=200 if offer else 404)
     try:
-        given = refund_window.take_back(account=account, by=request.user)
+        taken = refund_window.take_back(account=account, by=request.user)
     except refund_window.Closed as closed:
-        messages.error(request, str(closed))
+        # The first press of two was served meanwhile, or the days ran out while the page was open.
+        given = refund_window.given_to(account)
+        messages.info(request, _given_already(given)) if given else messages.error(request, str(closed))
     except refund_window.Busy:
         messages.error(request, BUSY)
     except gateway.InvalidRequest as refusal:
@@ -166,7 +178,7 @@ def money_back(request: AccountRequest) -> HttpResponse:
     else:
         messages.success(
             request,
-            f"{money.text(given.amount, given.currency)} are on their way back to your card, and the plan is over. "
+            f"{money.text(taken.amount, taken.currency)} are on their way back to your card, and the plan is over. "
             "Banks take 5 to 10 days to show it.",
         )
     return redirect("billing:settings")
@@ -210,6 +222,13 @@ def withdrawn(request: HttpRequest) -> HttpResponse:
 def plan_name(subscription: Subscription) -> str:
     plan = catalog.current().plans.get(subscription.plan_key)
     return plan.name if plan else subscription.plan_key
+
+
+def _given_already(given: refund_window.Given) -> str:
+    return (
+        f"{money.text(given.amount, given.currency)} went back to your card on {given.at:%-d %B %Y}, once. "
+        "Banks take 5 to 10 days to show it."
+    )
 
 
 def _what_is_known(request: HttpRequest) -> dict[str, str]:

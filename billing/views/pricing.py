@@ -9,9 +9,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import Account, Member, User
-from billing import catalog, clock, comparison, entitlements, pricing
+from billing import catalog, clock, comparison, entitlements, estimates, pricing
+from billing.catalog import Catalog
+from billing.leaving import refund_window
 from billing.lifecycle import trials
 from billing.models import Customer
+from billing.price_rises import coming
 from billing.pricing import Viewer
 from usage import metering
 
@@ -22,7 +25,7 @@ CURRENCY = "currency"
 @require_GET
 @never_cache
 def pricing_page(request: HttpRequest) -> HttpResponse:
-    """All plans for sale. `?every=year` opens it with the yearly prices."""
+    """All plans for sale. `?every=year` opens it with the yearly prices; else it opens as the viewer pays."""
     viewer = _viewer(request)
     fixed = _fixed_currency(viewer.account)
     prices = catalog.current().in_currency(fixed or _chosen_currency(request))
@@ -43,11 +46,15 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "owner": _owner(viewer.account) if viewer.member and not viewer.member.may_bill else None,
             "has_switch": pricing.has_both(prices),
             "saving": pricing.best_saving(prices),
-            "every": "year" if request.GET.get("every") == "year" else "month",
+            "every": _every(request, viewer),
             "plans": prices.for_sale(),
             "rows": comparison.rows(prices),
             # What is chosen once is kept: there is nothing to choose after the first purchase.
             "currencies": () if fixed else catalog.current().currencies,
+            "next_charge": _next_charge(viewer),
+            "countable": estimates.countable(prices),
+            "sought": _estimate(request, prices),
+            "has_money_back": _is_promised_money_back(viewer, request),
             "packs": pricing.packs(prices),
             "sales_email": prices.company.sales_email or prices.company.support_email,
         },
@@ -76,6 +83,43 @@ def _viewer(request: HttpRequest) -> Viewer:
             balance.feature: balance.used for balance in metering.balances(account, now=now, rights=rights)
         },
     )
+
+
+def _is_promised_money_back(viewer: Viewer, request: HttpRequest) -> bool:
+    """A visitor is promised it; who had it, or paid before, is not promised it again."""
+    if viewer.account is None or not isinstance(request.user, User):
+        return True
+    return refund_window.is_promised_to(viewer.account, by=request.user, now=viewer.now)
+
+
+def _estimate(request: HttpRequest, prices: Catalog) -> dict[str, object]:
+    """`?units=60&unit=tokens`: what so many cost on each plan; nothing where that cannot be read."""
+    text, countable = request.GET.get("units", ""), estimates.countable(prices)
+    feature = next((one for one in countable if one.key == request.GET.get("unit")), None)
+    if feature is None or not text.isascii() or not text.isdigit() or len(text) > 9:
+        return {}
+    units = int(text)
+    return {"feature": feature, "units": units, "found": estimates.of(prices, feature, units)}
+
+
+def _next_charge(viewer: Viewer) -> int | None:
+    """What the viewer's own plan costs at its next payment: they may have it at an older price, or with a discount."""
+    rights = viewer.rights
+    if rights is None or rights.subscription is None or viewer.member is None or not viewer.member.may_bill:
+        return None
+    subscription = rights.subscription
+    if rights.reason not in ("active", "trialing") or rights.pays_by_use:
+        return None
+    return coming.next_charge(subscription, rise=coming.rise_of(subscription, now=viewer.now))
+
+
+def _every(request: HttpRequest, viewer: Viewer) -> str:
+    asked = request.GET.get("every")
+    if asked in ("month", "year"):
+        return asked
+    bought = viewer.rights.subscription if viewer.rights is not None else None
+    price = pricing.price_of(bought) if bought is not None else None
+    return "year" if price is not None and price.interval == "year" else "month"
 
 
 def _fixed_currency(account: Account | None) -> str:

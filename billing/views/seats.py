@@ -21,6 +21,10 @@ def overview(request: AccountRequest) -> HttpResponse:
     subscription = rights.subscription
     price = pricing.price_of(subscription) if subscription else None
     plan = catalog.current().plans.get(subscription.plan_key) if subscription else None
+    if subscription is not None and subscription.offer is not None and subscription.offer.seats > 1:
+        number = f"{subscription.quantity:,} seats"
+        messages.info(request, f"Your contract is for {number}. Talk to us about it to change that.")
+        return redirect("billing:settings")
     if subscription is None or price is None or plan is None or plan.seats is None or not price.per_seat:
         messages.info(request, "Your plan is not sold by the seat. These are the plans.")
         return redirect("billing:pricing")

@@ -6,15 +6,18 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts import members
 from accounts.decorators import account_required, billing_admin_required
-from accounts.models import Account
+from accounts.models import Account, Member
 from accounts.requests import AccountRequest
-from billing import bought, catalog, pricing
+from billing import bought, catalog, notices, pricing
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, dispute_ends, open_invoices, subscriptions
 from billing.models import Customer, Payment, PlanChange, Subscription
+from billing.price_rises import coming
 from billing.stripe import gateway
+from billing.views import payments
 
 BUSY = "Another change to this account's plan is in progress. Try again in a moment."
 ON_HOLD = "This account is on hold, so its plan cannot go on. Write to us and we will sort it out."
@@ -33,6 +36,8 @@ def overview(request: AccountRequest) -> HttpResponse:
     rights = rights_of_request.of(request)
     subscription = rights.subscription
     ended = _ended(account) if subscription is None else None
+    customer = Customer.objects.filter(account=account).first()
+    rise = coming.rise_of(subscription, now=rights.now) if subscription else None
     return render(
         request,
         "billing/settings.html",
@@ -45,18 +50,21 @@ def overview(request: AccountRequest) -> HttpResponse:
             "subscription": subscription,
             "price": pricing.price_of(subscription) if subscription else None,
             "terms": bought.terms(subscription) if subscription else "",
+            "owed": notices.owed_by(subscription) if subscription else "",
+            "rise": rise,
+            "next_charge": coming.next_charge(subscription, rise=rise) if subscription else None,
             "bought": catalog.current().plans.get(subscription.plan_key) if subscription else None,
-            "customer": Customer.objects.filter(account=account).first(),
+            "customer": customer,
+            "card_runs_out": subscription is not None and _runs_out(customer, before=subscription),
             "may_bill": request.member.may_bill,
             # The invoice of a change is not a failed payment while the bank waits for the customer.
             "waiting": PlanChange.objects.filter(account=account, state=PlanChange.State.WAITING).first(),
+            "people": []
+            if request.member.may_bill
+            else members.names_of(account, roles=Member.BILLING_ROLES),
             "may_end_now": _is_off(rights),
             "ends": subscription.cancel_at or subscription.current_period_end if subscription else None,
-            "payments": Payment.objects.filter(account=account)
-            .exclude(status="draft")
-            .order_by("-created_at", "-id")[:PAYMENTS_SHOWN]
-            if request.member.may_bill
-            else (),
+            **(_payments(request) if request.member.may_bill else {}),
         },
     )
 
@@ -74,6 +82,20 @@ def _look_at_open_invoices(request: AccountRequest) -> None:
             messages.info(request, "Stripe is telling us of a payment; this takes a few seconds.")
 
 
+def _payments(request: AccountRequest) -> dict[str, object]:
+    """The newest of the payments that are looked for, and what can be looked for."""
+    sought = payments.wanted(request)
+    found = list(payments.matching(request.account, sought)[: PAYMENTS_SHOWN + 1])
+    return {
+        "payments": found[:PAYMENTS_SHOWN],
+        "are_more": len(found) > PAYMENTS_SHOWN,
+        "most": PAYMENTS_SHOWN,
+        "sought": sought,
+        "years": payments.years(request.account),
+        "states": [(key, name) for key, (name, _) in payments.STATES.items()],
+    }
+
+
 def _ended(account: Account) -> Subscription | None:
     """The last subscription that is over, so that the page can say why nothing is left of it."""
     over = Subscription.objects.filter(account=account, is_live=False, ended_at__isnull=False)
@@ -82,6 +104,18 @@ def _ended(account: Account) -> Subscription | None:
 
 def _ends_for_dispute(subscription: Subscription | None) -> bool:
     return subscription is not None and dispute_ends.is_why(subscription)
+
+
+def _runs_out(customer: Customer | None, *, before: Subscription) -> bool:
+    """Whether the card is not valid any more when the next charge comes."""
+    end = customer.card_ends_at if customer is not None else None
+    return (
+        end is not None
+        and before.collection_method == "charge_automatically"
+        and not before.is_canceling
+        and before.current_period_end is not None
+        and end <= before.current_period_end
+    )
 
 
 def _owes(subscription: Subscription) -> bool:

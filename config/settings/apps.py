@@ -48,6 +48,8 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.AccountMiddleware",
     "billing.middleware.SubscriptionRequiredMiddleware",
+    "config.middleware.ButtonsOnlyMiddleware",
+    "config.middleware.DemoNotFoundMiddleware",
 ]
 
 TEMPLATES = [

@@ -211,3 +211,11 @@ def test_one_account_cannot_fill_the_list_for_ever(alice_at_work, account, monke
 
     assert "2 keys is the most" in page.content.decode()
     assert factories.organization(owner=account.members.get(role="owner").user).api_keys.count() == 0
+
+
+def test_each_line_of_the_list_reads_by_itself_because_a_phone_has_no_headings(alice_at_work):
+    make(alice_at_work, scopes=["read"])
+
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", alice_at_work.get("/account/keys/").content.decode()))
+
+    assert "read Never used Works until it is revoked" in words

@@ -210,3 +210,53 @@ def test_a_page_asks_twice_who_belongs_where_once_to_check_and_once_for_the_swit
 
     # The count of new notifications looks at memberships too, inside its own query.
     assert len([query for query in asked if query["sql"].startswith('SELECT "accounts_member"')]) <= 2
+
+
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("http://testserver/billing/change/?seats=5", "/billing/change/%3Fseats%3D5"),
+        ("https://elsewhere.example/billing/", "/"),
+        ("http://testserver//elsewhere.example/", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_button_pressed_after_the_session_ended_leads_back_to_its_page(client, db, came_from, back):
+    answer = client.post("/billing/resume/", headers={"Referer": came_from} if came_from else {})
+
+    assert answer.status_code == 302
+    assert answer["Location"].split("?next=")[1] == back
+
+
+@pytest.mark.parametrize(
+    "address", ["/billing/resume/", "/billing/portal/", "/account/switch/", "/usage/budgets/set/"]
+)
+def test_a_button_s_address_opened_as_a_page_says_what_to_do(as_alice, address):
+    page = as_alice.get(address)
+
+    assert page.status_code == 405
+    assert "Go back to the page with the button" in page.content.decode()
+    assert "POST" in page["Allow"]
+
+
+def test_programs_that_use_the_wrong_method_get_no_page(as_alice):
+    assert as_alice.get("/billing/resume/", headers={"Accept": "application/json"}).content == b""
+    assert as_alice.put("/billing/resume/").content == b""
+
+
+@pytest.mark.parametrize(
+    "address", ["/no-such-page/", "/no-such-page", "/offer/nonsense/", "/billing/change/7/"]
+)
+def test_what_the_demo_has_not_is_said_in_our_own_words(as_alice, settings, address):
+    settings.DEBUG, settings.DEMO = True, True
+
+    page = as_alice.get(address, follow=True)
+
+    assert page.status_code == 404
+    assert "There is no such page" in page.content.decode()
+    assert "URLconf" not in page.content.decode()
+
+
+def test_a_program_at_a_wrong_address_is_not_sent_to_a_page(client, db):
+    assert client.post("/api/v1/nothing", {}, content_type="application/json").status_code == 404
+    assert client.get("/api/v1/nothing").status_code == 404

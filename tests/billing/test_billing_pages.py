@@ -166,7 +166,7 @@ def test_pressing_cancel_twice_is_harmless(shop, account, alice, as_alice):
     buy(shop, account, alice, "hybrid_payg_tokens")
     as_alice.post("/billing/cancel/")
 
-    assert "no running plan to cancel" in text(as_alice.post("/billing/cancel/", follow=True))
+    assert "set to end already. Nothing was changed." in text(as_alice.post("/billing/cancel/", follow=True))
     assert Subscription.objects.get().cancel_at_period_end
 
 
@@ -210,7 +210,7 @@ def test_after_grace_the_plan_is_off_and_billing_stays_open(shop, account, alice
 
     assert "Your plan is off because a payment is missing." in page
     assert "Free" in page
-    assert "Pay the open invoice" in page
+    assert page.count("Pay the open invoice: $5.00") == 2  # in the notice, and among the buttons
 
 
 def test_a_plan_given_by_staff_says_that_nothing_is_charged(shop, account, dana, as_alice):

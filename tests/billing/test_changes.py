@@ -47,6 +47,20 @@ def newest(account):
 
 
 @pytest.mark.parametrize(
+    ("begin", "end"), [(TEAM, TOP), (TEAM, TEAM_YEAR), (TEAM_YEAR, TOP_YEAR), (TEAM_YEAR, TOP)]
+)
+def test_the_next_payment_comes_on_the_day_that_the_receipt_names(client, shop, account, alice, begin, end):
+    buy(shop, account, alice, begin)
+    let_pass(account, clock.now(account) + timedelta(days=10))
+    page = look(client, price=end)
+
+    press(client, page)
+
+    said = f"Then each {'year' if end.endswith('year') else 'month'} from {live(account).current_period_end:%-d %B %Y}"
+    assert said in text(page)
+
+
+@pytest.mark.parametrize(
     ("days", "hours", "minutes"), [(0, 0, 1), (0, 23, 59), (13, 3, 33), (27, 1, 2), (29, 23, 57)]
 )
 @pytest.mark.parametrize(
@@ -348,7 +362,7 @@ def test_while_a_payment_is_missing_the_page_leads_to_it(client, shop, account, 
     refused = look(client, price=TOP)
 
     assert refused.status_code == 409
-    assert "A payment is missing" in text(refused) and "Pay the open invoice" in text(refused)
+    assert "A payment is missing" in text(refused) and "Pay the open invoice: $99.00" in text(refused)
     assert live(account).open_invoice_url in refused.content.decode()
 
 

@@ -536,7 +536,12 @@ def test_the_account_s_own_pages_know_the_contract(shop, account, alice, at_work
 
     page = said(at_work.get("/billing/"))
     assert "Enterprise, yearly, 40 seats" in page
-    assert at_work.get("/pricing/").status_code == 200
+    assert "Your contract is for 40 seats." in said(at_work.get("/billing/seats/", follow=True))
+    prices = said(at_work.get("/pricing/"))
+    assert "Manage Enterprise" in prices
+    for act in ("Switch to Team", "Switch to Pay as you go", "Switch to paying"):
+        assert act not in prices  # what is paid by invoice is changed by people
+    assert "Talk to us" in prices
     assert at_work.get("/usage/").status_code == 200
     assert "You pay by invoice" in said(at_work.get("/billing/change/?price=hybrid_team_month&quantity=3"))
 

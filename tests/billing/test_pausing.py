@@ -80,6 +80,24 @@ def test_i_pause_for_two_months_and_it_goes_on_by_itself(shop_with_pauses, bough
     assert paid(account) == [500, 500]
 
 
+def test_while_a_pause_is_set_the_page_says_both_days_and_offers_no_change(
+    shop_with_pauses, bought, account, alice_at_work
+):
+    alice_at_work.post("/billing/pause/", {"months": "1"})
+    set_to = Subscription.objects.live().get()
+
+    page = text(alice_at_work.get("/billing/"))
+    again = text(alice_at_work.post("/billing/pause/", {"months": "3"}, follow=True))
+
+    assert f"Everything works until {set_to.paused_from:%-d %B %Y} ." in page
+    assert (
+        f"nothing is charged until {set_to.pause_resumes_at:%-d %B %Y} , when it goes on by itself." in page
+    )
+    assert "Change plan" not in page
+    assert "The pause is set already. Nothing was changed." in again
+    assert Subscription.objects.live().get().pause_resumes_at == set_to.pause_resumes_at
+
+
 def test_before_it_begins_a_pause_is_taken_back_for_nothing(shop_with_pauses, bought, account, alice_at_work):
     alice_at_work.post("/billing/pause/", {"months": "1"})
 

@@ -16,7 +16,9 @@ from billing.models import Payment, PriceRise, PriceRiseStep, Subscription
 from billing.price_rises import carrying
 from billing.stripe import gateway
 from tests import factories
+from tests.accounts.conftest import acting_for
 from tests.billing.shopping import buy, let_pass, pay
+from tests.billing.test_billing_pages import text
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -410,3 +412,43 @@ def test_euros_that_were_not_pushed_move_nobody(in_euros, list_says, settings):
 
     with pytest.raises(CommandError, match="Run sync_catalog first"):
         begin()
+
+
+def test_the_pages_name_what_will_really_be_charged_while_a_rise_is_told(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    at_work = acting_for(account, alice)
+    raise_to_seven()
+    day = f"{bought.current_period_end:%-d %B %Y}"
+    billing, prices = "/billing/", "/pricing/"
+    assert f"$5.00 on {day} , to Visa" in text(at_work.get(billing))
+    assert f"Your next payment: $5.00 on {day} ." in text(at_work.get(prices))
+
+    begin(notice_days=10)
+    carrying.carry_on(now=clock.now(account))
+
+    page = text(at_work.get(billing))
+    assert f"$7.00 on {day} , to Visa" in page
+    assert f"From the renewal on {day} on, Pro costs $7.00 instead of $5.00." in page
+    assert f"Your next payment: $7.00 on {day} ." in text(at_work.get(prices))
+
+    migrate("--stop", str(PriceRise.objects.get().pk))
+
+    page = text(at_work.get(billing))
+    assert f"$5.00 on {day} , to Visa" in page
+    assert "From the renewal" not in page
+    assert f"Your next payment: $5.00 on {day} ." in text(at_work.get(prices))
+
+
+def test_a_rise_of_a_later_renewal_leaves_the_next_payment_as_it_is(shop, account, alice, raise_to_seven):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=40)
+    carrying.carry_on(now=clock.now(account))
+
+    page = text(acting_for(account, alice).get("/billing/"))
+
+    assert f"$5.00 on {bought.current_period_end:%-d %B %Y} , to Visa" in page
+    later = PriceRiseStep.objects.get().applies_at
+    assert f"From the renewal on {later:%-d %B %Y} on, Pro costs $7.00 instead of $5.00." in page

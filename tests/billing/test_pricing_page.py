@@ -132,7 +132,7 @@ def test_an_organization_picks_its_seats_within_what_is_sold(as_alice, account, 
 
     page = look(acting_for(as_alice, account))
 
-    assert "Seats $39.95 a month 5 to 19 seats." in card(page, "starter")
+    assert "Seats for 5 : $39.95 a month 5 to 19 seats." in card(page, "starter")
     assert "20 seats and more: Department Professional." in card(page, "starter")
     assert re.search(r'name="quantity"[^>]* min="5" max="19" value="5"', page)
     assert "For one person." in card(page, "pro")
@@ -198,6 +198,16 @@ def test_somebody_who_has_canceled_may_resume(kaboot, charlie, as_charlie):
 
     assert "Resume Pro" in card(page, "pro")
     assert "You move here when your plan ends." in card(page, "free")
+
+
+def test_who_has_canceled_is_told_to_keep_the_plan_before_switching(shop, charlie, as_charlie):
+    buy(shop, charlie.personal_account, charlie, "hybrid_pro_month")
+    subscriptions.cancel(account=charlie.personal_account)
+
+    page = look(as_charlie)
+
+    assert "Keep it first; then you can switch." in card(page, "payg")
+    assert "Switch to Pay as you go" not in card(page, "payg")
 
 
 def test_a_second_paid_plan_is_not_sold_beside_the_first(shop, charlie, as_charlie):
@@ -281,3 +291,49 @@ def test_no_price_list_promises_what_the_house_does_not_do(business, client, set
 
     for promise in ("We write to you before", "we write to you before", "we tell you at once"):
         assert promise not in page
+
+
+@pytest.mark.parametrize(
+    ("price", "query", "checked"),
+    [
+        ("kaboot_pro_year", "", "year"),
+        ("kaboot_pro_year", "?every=month", "month"),
+        ("kaboot_pro_month", "", "month"),
+    ],
+)
+def test_the_page_opens_in_the_rhythm_that_is_paid(kaboot, charlie, as_charlie, price, query, checked):
+    buy(kaboot, charlie.personal_account, charlie, price)
+
+    page = as_charlie.get(f"/pricing/{query}").content.decode()
+
+    assert re.search(r'name="every" value="(\w+)"[^>]*checked', page)[1] == checked
+
+
+@pytest.mark.parametrize(
+    ("units", "lines"),
+    [
+        ("10", ["Pay as you go $5.00", "Pro $29.00", "Team , 2 seats $38.00"]),
+        ("59", ["Pro $29.00", "Pay as you go $29.50", "Team , 2 seats $38.00"]),
+        ("0", ["Free $0.00", "Pay as you go $0.00", "Pro $29.00", "Team , 2 seats $38.00"]),
+    ],
+)
+def test_who_knows_the_use_and_not_the_plan_sees_what_it_costs_on_each(client, units, lines):
+    page = look(client, f"?units={units}&unit=tokens")
+
+    said = words(page.split('<dl class="receipt"')[1].split(">", 1)[1].split("</dl>")[0])
+    assert said == " ".join(lines)
+    assert f"{units} tokens in a month, the cheapest first." in words(page)
+
+
+@pytest.mark.parametrize(
+    "query", ["?units=-1&unit=tokens", "?units=²&unit=tokens", "?units=5", "?units=5&unit=sso"]
+)
+def test_a_number_that_is_none_is_worked_out_to_nothing(client, query):
+    page = look(client, query)
+
+    assert "What would it cost?" in page
+    assert 'class="receipt"' not in page
+
+
+def test_where_nothing_is_paid_by_the_unit_nothing_is_worked_out(client, kaboot):
+    assert "What would it cost?" not in look(client)

@@ -381,3 +381,39 @@ def test_coming_from_another_plan_the_members_are_counted(crew, alice):
     assert due_on(page) == 3 * 1900
     press(client, page)
     assert live(account).quantity == 3
+
+
+@pytest.mark.parametrize(
+    ("seats_wanted", "said", "way_out"),
+    [
+        ("100", "100 seats are Department Enterprise", 'href="/contact/"'),
+        ("4", "The fewest there are: 5, with Department Starter.", 'href="/billing/seats/"'),
+        ("0", "The fewest there are: 5, with Department Starter.", 'href="/billing/seats/"'),
+    ],
+)
+def test_a_number_beyond_the_ladder_leads_to_where_it_can_be_had(
+    department, shop, account, alice, seats_wanted, said, way_out
+):
+    buy(shop, account, alice, PROFESSIONAL, 20)
+
+    refused = look(department, seats=seats_wanted)
+
+    assert refused.status_code == 409
+    assert said in text(refused)
+    assert way_out in refused.content.decode().split("The plan was not changed")[-1].split("</main>")[0]
+
+
+def test_the_seats_of_a_plan_that_ends_wait_until_it_is_kept(department, shop, account, alice):
+    buy(shop, account, alice, PROFESSIONAL, 20)
+    said = text(department.post("/billing/cancel/", follow=True))
+    end = live(account).current_period_end
+    assert (
+        f"Your plan is canceled. It runs until {end:%-d %B %Y}; nothing is charged for the time after."
+        in said
+    )
+
+    page = department.get("/billing/seats/")
+
+    assert "Your plan is set to end. Keep it first" in text(page)
+    assert "See what it costs" not in text(page)
+    assert 'action="/billing/resume/"' in page.content.decode().split("<main")[1]

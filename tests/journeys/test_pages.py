@@ -17,6 +17,10 @@ MEMBERS = [
     "/demo/mailbox/",
     "/login/email/",
     "/login/2fa/",
+    "/account/close/",
+    "/notifications/mail/",
+    # A button's address, opened as a page.
+    "/billing/resume/",
     "/no-such-page/",
 ]
 

@@ -8,6 +8,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from accounts.models import Notification
 from billing import credits, suspension
 from billing.models import Payment
 from tests import factories
@@ -48,6 +49,15 @@ def story(account):
             created_at=NOON,
             synced_at=NOON,
         )
+        Notification.objects.create(
+            account=account,
+            kind="receipt",
+            to="billing",
+            key="receipt:in_1",
+            subject="Receipt for twelve dollars",
+            text="Thank you.",
+            created_at=NOON,
+        )
         yield account
 
 
@@ -58,6 +68,7 @@ def assert_told(text):
         "Budget $5.00 a billing month, spent $2.50",
         "TH-0001",
         "$12.34, paid, subscription_cycle",
+        "receipt: Receipt for twelve dollars (in the site alone)",
         "7 tokens, of them 2 from credits and 5 paid, 7 used after it, key order-4711",
     ):
         assert said in text

@@ -160,6 +160,37 @@ def test_a_bar_says_a_hundred_only_when_it_is_full(browser, account, at_noon):
     assert "(100%)" in seen(browser.get("/usage/"))
 
 
+@pytest.mark.parametrize(
+    ("used", "mark", "words"),
+    [
+        (20, 40, "Dashed line: at this pace 40 by 30 November."),
+        (40, 80, "Dashed line: at this pace 80 by 30 November."),
+        (60, 100, "Dashed line: at this pace all of it is used on 25 November."),
+    ],
+)
+def test_the_tape_shows_where_the_pace_leads(browser, account, used, mark, words):
+    began = datetime(2026, 10, 31, tzinfo=UTC)
+    with time_machine.travel(began + timedelta(days=15), tick=False):
+        subscribe(account, "hundred", anchor=began)
+        use(account, used, now=began + timedelta(days=15))
+
+        page = browser.get("/usage/")
+
+    assert f'class="mark" x1="{mark}"' in page.content.decode()
+    assert words in seen(page)
+
+
+def test_no_pace_is_shown_too_early_or_when_all_is_used(browser, account):
+    began = datetime(2026, 10, 31, tzinfo=UTC)
+    with time_machine.travel(began + timedelta(hours=2), tick=False):
+        subscribe(account, "hundred", anchor=began)
+        use(account, 20, now=began + timedelta(hours=2))
+        assert "Dashed line" not in seen(browser.get("/usage/"))
+    with time_machine.travel(began + timedelta(days=15), tick=False):
+        use(account, 80, now=began + timedelta(days=15), key="all")
+        assert "Dashed line" not in seen(browser.get("/usage/"))
+
+
 def test_what_was_used_is_told_apart_by_member_and_by_key(browser, account, alice, bob, at_noon):
     subscribe(account, "boundless", anchor=NOON - timedelta(days=10))
     key, _ = api_keys.issue(kind="account", account=account, name="Nightly", now=NOON)

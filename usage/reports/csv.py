@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from billing import catalog, money
@@ -30,12 +30,17 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def lines(acts: Iterable[UsageRecord]) -> Iterator[str]:
-    """The header, then a line an act (RFC 4180)."""
-    writer = csv.writer(_Echo(), lineterminator="\r\n")
-    yield writer.writerow(COLUMNS)
+    """The header, then a line an act."""
     currency = catalog.current().currency
-    for act in acts:
-        yield writer.writerow([harmless(cell) for cell in _cells(act, currency)])
+    return table(COLUMNS, (_cells(act, currency) for act in acts))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """The header, then a line a row (RFC 4180)."""
+    writer = csv.writer(_Echo(), lineterminator="\r\n")
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow([harmless(cell) for cell in row])
 
 
 def harmless(cell: Any) -> Any:

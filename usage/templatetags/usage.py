@@ -15,6 +15,7 @@ from billing.catalog import Feature
 from billing.entitlements import Entitlements
 from usage import metering
 from usage.metering import Balance
+from usage.reports import projection
 
 register = template.Library()
 
@@ -31,6 +32,9 @@ class Bar:
     is_daily: bool
     # Units bought ahead or given, drawn when the balance is used up.
     credits: int = 0
+    # Units at the window's end at the pace so far, and when that is all of it; None: too early to tell, or never.
+    pace: int | None = None
+    used_up_at: datetime | None = None
 
     @property
     def tone(self) -> str:
@@ -43,6 +47,14 @@ class Bar:
     def left(self) -> int | None:
         """All that can be used before somebody is refused; None: without an end."""
         return None if self.balance.remaining is None else self.balance.remaining + self.credits
+
+    @property
+    def mark(self) -> int | None:
+        """Where the tape's forecast stands, 0 to 100; None where it would say nothing beyond what is used."""
+        used, limit = self.balance.used, self.balance.limit
+        if not limit or self.credits or not self.pace or not used < min(self.pace, limit):
+            return None
+        return min(100, self.pace * 100 // limit)
 
     @property
     def included(self) -> int:
@@ -81,6 +93,8 @@ def _bars(may: Entitlements) -> list[Bar]:
             comes_back_at=balance.period_end.astimezone(zone),
             is_daily=(balance.period_end - balance.period_start).days <= 1,
             credits=ahead.get(balance.feature, 0),
+            pace=projection.pace(balance, may),
+            used_up_at=end.astimezone(zone) if (end := projection.used_up_at(balance, may)) else None,
         )
         for balance in metering.balances(may.account, now=may.now, rights=may)
     ]
