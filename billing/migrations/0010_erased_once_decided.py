@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0007_what_was_agreed")]
+    dependencies = [("billing", "0009_card_digest")]
 
     operations = [
         migrations.AddField(
