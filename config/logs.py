@@ -59,8 +59,12 @@ def configure(*, log_format: str, level: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Stripe's client logs request bodies at debug and info.
-        "loggers": {"stripe": {"level": "WARNING"}},
+        "loggers": {
+            # Stripe's client logs request bodies at debug and info.
+            "stripe": {"level": "WARNING"},
+            # It warns that a broker of folders has no host name, as if one were missing.
+            "kombu.connection": {"level": "ERROR"},
+        },
     }
 
 
