@@ -10,6 +10,7 @@ from billing.models.grants import PlanGrant
 from billing.models.leaving import Departure, Withdrawal
 from billing.models.payments import Payment
 from billing.models.price_rises import PriceRise, PriceRiseStep
+from billing.models.prices import PriceUse
 from billing.models.subscriptions import Subscription, SubscriptionItem
 from billing.models.webhooks import WebhookEvent, WebhookRejection
 
@@ -28,6 +29,7 @@ __all__ = [
     "PlanGrant",
     "PriceRise",
     "PriceRiseStep",
+    "PriceUse",
     "Subscription",
     "SubscriptionItem",
     "TrialRedemption",
