@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0009_card_digest")]
+    dependencies = [("billing", "0010_price_use")]
 
     operations = [
         migrations.AddField(
