@@ -122,7 +122,7 @@ def test_going_on_names_what_the_plan_costs_with_its_discount_and_charges_that(
     alice_at_work.post("/billing/pause/", {"months": "3"})
     let_pass(account, bought.current_period_end + timedelta(days=10))
     shown = text(alice_at_work.get("/billing/"))
-    assert "Go on now for $4.00" in shown and "and then $4.00 is charged" in shown
+    assert "Go on now for $4.00" in shown and "when it goes on by itself for $4.00." in shown
 
     alice_at_work.post("/billing/go-on/")
 

@@ -90,16 +90,20 @@ def divide(*, now: datetime) -> None:
         cursor.execute("LOCK TABLE usage_usagerecord IN ACCESS EXCLUSIVE MODE")
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(_SPLIT.replace("{first}", f"'{_month(now, 1):%Y-%m-%d} 00:00+00'"))
-        for name, changes in _KEYS.items():
-            cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [name])
-            (function,) = cursor.fetchone()
-            for one_table, parts in changes:
-                if one_table not in function:
-                    raise ValueError(
-                        f"{name} is not as this version wrote it: divide with the version that did."
-                    )
-                function = function.replace(one_table, parts)
-            cursor.execute(function)
+        for name in _KEYS:
+            teach(name)
+
+
+def teach(name: str) -> None:
+    """Have the function `name`, as the migrations write it, ask for keys where a ledger in parts keeps them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [name])
+        (function,) = cursor.fetchone()
+        for one_table, parts in _KEYS[name]:
+            if one_table not in function:
+                raise ValueError(f"{name} is not as this version wrote it: divide with the version that did.")
+            function = function.replace(one_table, parts)
+        cursor.execute(function)
 
 
 def add_months(*, now: datetime, ahead: int) -> list[str]:

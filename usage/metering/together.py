@@ -94,7 +94,9 @@ def _may_lead(turn: _Turn) -> bool:
     global _gathering, _is_under_way
     with _door:
         if not _is_under_way:
-            _is_under_way = turn.leads = True
+            # In this order: who is interrupted between the two hands on what has not begun.
+            turn.leads = True
+            _is_under_way = True
             return True
         turn.has_waited = True
         _waiting.append(turn)
@@ -192,12 +194,14 @@ def _hand_on(own: _Turn) -> None:
             return
         _gathering = None
         if _waiting:
-            following = _waiting.pop(0)
+            following = _waiting[0]
             following.leads = True
+            own.leads = False
+            del _waiting[0]
             following.gate.release()
         else:
             _is_under_way = False
-        own.leads = False
+            own.leads = False
 
 
 def _unknown(error: BaseException) -> DatabaseError:

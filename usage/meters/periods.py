@@ -56,14 +56,23 @@ def invoiced_at(account_id: UUID, occurred_at: datetime) -> datetime | None:
 
 def ended_plan(account_id: UUID, occurred_at: datetime) -> Subscription | None:
     """The plan of this moment, where it is over by now and none of then still runs."""
-    begun = Subscription.objects.filter(account_id=account_id, started_at__lte=occurred_at)
-    if begun.live().exists():
-        return None
-    ended = begun.filter(ended_at__gt=occurred_at - UNTIL_KNOWN).exclude(status="incomplete_expired")
-    return ended.order_by("-started_at").first()
+    return next(iter(_ended_plans(account_id, occurred_at)), None)
 
 
 def is_waived(account_id: UUID, occurred_at: datetime) -> bool:
-    """Whether nobody is to pay for what was used at this moment: its plan's money went back, and the plan with it."""
-    plan = ended_plan(account_id, occurred_at)
-    return plan is not None and waived.is_waived(plan)
+    """Whether nobody is to pay for what was used at this moment: its plan's money went back, and the plan with it.
+
+    Where another plan ran as well, as beside one that was bought twice, that one pays.
+    """
+    plans = _ended_plans(account_id, occurred_at)
+    ran = [plan for plan in plans if plan.ended_at is not None and plan.ended_at > occurred_at] or plans[:1]
+    return bool(ran) and all(waived.is_waived(plan) for plan in ran)
+
+
+def _ended_plans(account_id: UUID, occurred_at: datetime) -> list[Subscription]:
+    """The newest first; none while one of then still runs."""
+    begun = Subscription.objects.filter(account_id=account_id, started_at__lte=occurred_at)
+    if begun.live().exists():
+        return []
+    ended = begun.filter(ended_at__gt=occurred_at - UNTIL_KNOWN).exclude(status="incomplete_expired")
+    return list(ended.order_by("-started_at"))

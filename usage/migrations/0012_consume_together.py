@@ -2,6 +2,8 @@
 
 from django.db import migrations
 
+from usage.metering import partitioning
+
 # The arguments are those of `usage_consume`, an array of each; no two acts of one account and feature. A lock for each,
 # taken in passing, is kept for a millisecond: these commit as early lock release does, and one flush follows for all.
 CREATE = """
@@ -111,6 +113,8 @@ def create(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         # The percent signs in it are its own.
         schema_editor.execute(CREATE, params=None)
+        if partitioning.is_in_parts():
+            partitioning.teach("usage_consume_together")
 
 
 def drop(apps, schema_editor):
