@@ -14,7 +14,8 @@ from accounts.models import Account, Notification, User
 from accounts.notifications import outbox
 from billing import clock, grants
 from billing.lifecycle import subscriptions
-from billing.models import Subscription
+from billing.models import Customer, Subscription
+from billing.stripe import gateway
 from tests.billing.shopping import at_stripe, let_pass
 from tests.billing.test_deals_currencies import bazaar, buy_in, said
 from tests.usage.conftest import Wires
@@ -202,6 +203,25 @@ def test_units_of_a_plan_that_staff_gave_are_priced_in_the_customers_currency(mi
     receipt = use(mine, 10)
 
     assert (receipt.cost, receipt.currency) == (450, "eur")
+
+
+def test_a_currency_that_stripe_settles_later_prices_the_next_act(
+    bazaar: Any, alice: User, as_alice: Client
+) -> None:
+    mine = Account.objects.get(person=alice)
+    as_alice.post("/billing/upgrade/", {"price": "hybrid_pro_month", "quantity": "1", "currency": "eur"})
+    grants.give(account=mine, plan_key="payg", kind="gift", reason="a friend", now=clock.now(mine))
+    before = use(mine, 1)
+
+    # In the Dashboard.
+    customer = Customer.objects.get(account=mine).stripe_customer_id
+    credit = {"amount": -100, "currency": "eur"}
+    gateway.post(f"/v1/customers/{customer}/balance_transactions", credit, idempotency_key="credit")
+    assert subscriptions.sync(account=mine, reason="test")
+
+    assert (before.cost, before.currency) == (50, "usd")
+    after = use(mine, 1, key="after")
+    assert (after.cost, after.currency) == (45, "eur")
 
 
 def test_who_pays_in_dollars_sees_dollars_beside_them(bazaar: Any, alice: User, as_alice: Client) -> None:
