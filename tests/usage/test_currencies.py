@@ -141,7 +141,7 @@ def test_a_budget_from_before_the_first_purchase_says_what_it_is_now(
     page = said(as_alice.get("/usage/budgets/"))
 
     assert "€4.05</strong> of €4.50 were used" in page
-    assert "as $4.50, before you paid in EUR: it holds as €4.50." in page
+    assert "as $4.50; you pay in EUR, so it holds as €4.50." in page
     use(mine, 1, key="last")
     with pytest.raises(metering.BudgetReached):
         use(mine, 1, key="more")
