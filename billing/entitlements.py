@@ -9,9 +9,9 @@ from datetime import datetime
 from django.conf import settings
 
 from accounts.models import Account
-from billing import access, catalog
+from billing import access, catalog, currencies
 from billing.access import Decision, GrantFacts, Level, SubscriptionFacts, Terms
-from billing.catalog import Allowance, Plan
+from billing.catalog import Allowance, Catalog, Plan
 from billing.models import Customer, PlanGrant, Subscription
 
 
@@ -20,7 +20,8 @@ class Entitlements:
     """One account's rights at one moment. `plan` is the plan in force: the default plan when nothing bought counts.
 
     `anchor` is the fixed point usage windows are counted from. `stamp` names what this was computed from (catalog and
-    `access_version`); with `valid_until` it tells a counter how long it may be trusted.
+    `access_version`); with `valid_until` it tells a counter how long it may be trusted. `currency` is what the prices
+    of `plans` are in, and so what its metered units cost (`billing.currencies`).
     """
 
     account: Account
@@ -31,6 +32,7 @@ class Entitlements:
     grant: PlanGrant | None
     anchor: datetime
     seats: int
+    currency: str
     stamp: str
     # The account's time this was decided at.
     now: datetime
@@ -157,7 +159,8 @@ def of(account: Account, *, now: datetime) -> Entitlements:
     )
     subscription = subscriptions[decision.subscription] if decision.subscription is not None else None
     grant = grants[decision.grant] if decision.grant is not None else None
-    plans = _plans(decision, subscription, grant)
+    theirs = currencies.price_list(subscription, customer)
+    plans = _plans(decision, subscription, grant, known=theirs)
     return Entitlements(
         account=account,
         plan=plans[0],
@@ -167,6 +170,7 @@ def of(account: Account, *, now: datetime) -> Entitlements:
         grant=grant,
         anchor=_anchor(account, decision, subscription, grant),
         seats=_seats(decision, subscription, now=now),
+        currency=theirs.currency,
         stamp=f"{prices.fingerprint}:{customer.access_version if customer else 0}",
         now=now,
     )
@@ -202,22 +206,19 @@ def _facts_of_grant(grant: PlanGrant) -> GrantFacts:
 
 
 def _plans(
-    decision: Decision, subscription: Subscription | None, grant: PlanGrant | None
+    decision: Decision, subscription: Subscription | None, grant: PlanGrant | None, *, known: Catalog
 ) -> tuple[Plan, ...]:
     """The plans whose features count, the one that names the account first."""
-    known = catalog.current().plans
     if decision.level <= Level.FREE:
-        return (catalog.current().default_plan,)
+        return (known.default_plan,)
     if grant is not None:
         keys = [grant.plan_key]
     else:
         assert subscription is not None
         keys = [subscription.plan_key, *(item.plan_key for item in subscription.items.all())]
-        # What is used is paid in the currency the plan is paid in.
-        known = catalog.current().in_currency(subscription.currency).plans
     # The catalog keeps retired plans (its check says so); a key it lost is flagged by sync and grants nothing here.
-    return tuple(known[key] for key in dict.fromkeys(keys) if key in known) or (
-        catalog.current().default_plan,
+    return tuple(known.plans[key] for key in dict.fromkeys(keys) if key in known.plans) or (
+        known.default_plan,
     )
 
 

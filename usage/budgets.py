@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import Account, Member, User
-from billing import catalog, grants
+from billing import catalog, currencies, grants
 from billing.lifecycle import customers
 from usage.models import Budget, MemberBudget
 
@@ -24,7 +24,7 @@ class BadBudget(ValueError):
 
 
 def set_budget(*, account: Account, amount: int, now: datetime, by: User | None) -> Budget:
-    """Let units paid one by one cost `amount` (minor units of the price list's currency) a billing month at most.
+    """Let units paid one by one cost `amount` (minor units of the currency it pays in) a billing month at most.
 
     Zero: none are paid. What has been used already stays and is billed. Raises BadBudget.
     """
@@ -37,7 +37,7 @@ def set_budget(*, account: Account, amount: int, now: datetime, by: User | None)
             account=account,
             defaults={
                 "amount": amount,
-                "currency": catalog.current().currency,
+                "currency": currencies.of(account.pk),
                 "set_by": by,
                 "changed_at": now,
             },

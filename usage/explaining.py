@@ -117,8 +117,8 @@ def _given(account: Account, now: datetime) -> Iterator[str]:
 def _counted(rights: Entitlements) -> Iterator[str]:
     budget = Budget.objects.filter(account=rights.account).first()
     if budget is not None:
-        spent = money.text(spending.spent(rights), budget.currency)
-        yield f"Budget {money.text(budget.amount, budget.currency)} a billing month, spent {spent}"
+        spent = money.text(spending.spent(rights), rights.currency)
+        yield f"Budget {money.text(budget.amount, rights.currency)} a billing month, spent {spent}"
     for balance in metering.balances(rights.account, now=rights.now, rights=rights):
         yield _balance(balance)
     for ahead in credits.balances(rights.account, now=rights.now):

@@ -36,7 +36,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         changed = _write_subscriptions(truth, account=account, now=now)
         _write_payments(truth, account=account, now=now)
         _write_checkouts(truth, account=account, now=now)
-        _write_customer(truth, customer=customer)
+        changed |= _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
         debtors.look(truth, account=account, now=now)
     following.settle(truth, account=account, now=now)
@@ -165,14 +165,17 @@ def _write_checkouts(truth: Truth, *, account: Account, now: datetime) -> None:
             intents.update(state=CheckoutIntent.State.EXPIRED)
 
 
-def _write_customer(truth: Truth, *, customer: Customer) -> None:
+def _write_customer(truth: Truth, *, customer: Customer) -> bool:
+    """Whether it pays in another currency than was known: its units are then priced in that."""
     if truth.customer is None:
-        return
+        return False
+    currency = truth.customer.get("currency") or ""
     Customer.objects.filter(pk=customer.pk).update(
-        currency=truth.customer.get("currency") or "",
+        currency=currency,
         **projection.of_card(truth.customer, truth.live()),
         card_digest=debtors.digest(truth),
     )
+    return currency != customer.currency
 
 
 def _end_everything(customer: Customer, *, now: datetime) -> bool:

@@ -19,7 +19,7 @@ def of(rights: Entitlements, *, may_bill: bool) -> list[Notice]:
     found = []
     budget = Budget.objects.filter(account=rights.account).first()
     if budget is not None and sums.is_used_up(rights, budget, spent):
-        words = money.text(budget.amount, budget.currency)
+        words = money.text(budget.amount, rights.currency)
         found.append(Notice("budget_reached", at=month.end, budget=words))
     better = sums.cheaper(rights, spent=spent) if may_bill else None
     if better is not None:

@@ -54,12 +54,12 @@ def cheaper(rights: Entitlements, *, spent: int | None = None) -> Cheaper | None
     paid = {feature: spending.units_paid(rights, feature) for feature in spending.prices(rights)}
     used = {feature: units for feature, units in paid.items() if units}
     offers = [
-        Cheaper(plan=plan, amount=amount, spent=spent, currency=catalog.current().currency)
-        for plan in catalog.current().for_sale()
-        if plan not in rights.plans
+        Cheaper(plan=plan, amount=amount, spent=spent, currency=rights.currency)
+        for plan in catalog.current().in_currency(rights.currency).for_sale()
+        if plan.key not in {had.key for had in rights.plans}
         and plan.suits(rights.account.kind)
         and _includes(plan, used)
-        and (amount := _a_month(plan, rights.account)) is not None
+        and (amount := _a_month(plan, rights)) is not None
         and amount < spent
     ]
     return min(offers, key=lambda offer: offer.amount, default=None)
@@ -115,11 +115,11 @@ def _includes(plan: Plan, used: dict[str, int]) -> bool:
     return bool(used)
 
 
-def _a_month(plan: Plan, account: Account) -> int | None:
+def _a_month(plan: Plan, rights: Entitlements) -> int | None:
     """What the plan costs this account a month, seats for all its people among it; None when it is not sold so."""
     price = next((price for price in plan.base_prices if price.interval == "month"), None)
-    if price is None or plan.contact_sales or price.currency != catalog.current().currency:
+    if price is None or plan.contact_sales or price.currency != rights.currency:
         return None
-    people = Member.objects.filter(account=account).exclude(role=Member.Role.GUEST).count()
+    people = Member.objects.filter(account=rights.account).exclude(role=Member.Role.GUEST).count()
     seats = max(people, plan.seats.min if plan.seats else 1) if price.per_seat else 1
     return price.amount * seats // price.interval_count

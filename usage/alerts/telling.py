@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from accounts.notifications import notify
-from billing import catalog, money
+from billing import catalog, currencies, money
 from billing.catalog import Feature
 from billing.entitlements import Entitlements
 from usage.metering import spending, windows
@@ -70,7 +70,7 @@ def paid_use(counter: UsageCounter, *, now: datetime) -> None:
             "units": feature.unit_many,
             "limit_text": money.quantity(counter.limit_units, feature),
             "unit_amount": counter.unit_amount,
-            "currency": catalog.current().currency,
+            "currency": currencies.of(counter.account_id),
             "back_at": counter.period_end.isoformat(),
         },
     )
@@ -84,7 +84,7 @@ def spend(rights: Entitlements, *, threshold: int, spent: int) -> None:
         kind="spend",
         key=f"spend:{month.start.isoformat()}:{threshold}",
         now=rights.now,
-        context={**_month(month), "amount": spent, "threshold": threshold},
+        context={**_month(rights), "amount": spent, "threshold": threshold},
     )
 
 
@@ -96,7 +96,7 @@ def budget(rights: Entitlements, budget: Budget, *, spent: int) -> None:
         kind="budget_reached",
         key=f"budget_reached:{month.start.isoformat()}:{budget.amount}",
         now=rights.now,
-        context={**_month(month), "amount": spent, "budget": budget.amount},
+        context={**_month(rights), "amount": spent, "budget": budget.amount},
     )
 
 
@@ -115,7 +115,7 @@ def cheaper(rights: Entitlements, better: Cheaper) -> None:
         key=f"cheaper_plan:{month.start.isoformat()}",
         now=rights.now,
         context={
-            **_month(month),
+            **_month(rights),
             "amount": better.spent,
             "plan": better.plan.name,
             "plan_key": better.plan.key,
@@ -134,9 +134,10 @@ def _number(units: int, feature: Feature) -> str:
     return money.size(units) if feature.is_bytes else f"{units:,}"
 
 
-def _month(month: Period) -> dict[str, str]:
+def _month(rights: Entitlements) -> dict[str, str]:
+    month = spending.month(rights)
     return {
         "from": month.start.isoformat(),
         "until": month.end.isoformat(),
-        "currency": catalog.current().currency,
+        "currency": rights.currency,
     }

@@ -15,7 +15,7 @@ from usage import metering
 from usage.api import problems
 from usage.api.json import as_json
 from usage.api.problems import answer
-from usage.api.shapes import Body, ProblemOut, SourceOut
+from usage.api.shapes import CURRENCY, Body, ProblemOut, SourceOut
 from usage.api.standing import CHANGE_ERRORS, caller_of
 from usage.metering import Line, Receipt
 from usage.metering.batching import MOST_LINES
@@ -85,7 +85,7 @@ class BatchOut(Schema):
 
     account: uuid.UUID
     counted: int = Field(description="How many lines were counted, now or before.")
-    currency: str
+    currency: str = Field(description=CURRENCY)
     lines: list[CountedOut | RefusedOut]
 
 
@@ -119,7 +119,7 @@ def consume_batch(request: HttpRequest, response: HttpResponse, body: BatchIn) -
         {
             "account": account.pk,
             "counted": len(receipts),
-            "currency": catalog.current().currency,
+            "currency": _currency(receipts),
             "lines": [
                 _counted(found) if isinstance(found, Receipt) else _refused(found) for found in answers
             ],
@@ -128,6 +128,10 @@ def consume_batch(request: HttpRequest, response: HttpResponse, body: BatchIn) -
     whole = HttpResponse(content, content_type="application/json")
     whole["Cache-Control"] = "no-store"
     return whole
+
+
+def _currency(receipts: list[Receipt]) -> str:
+    return next((receipt.currency for receipt in receipts if receipt.cost), catalog.current().currency)
 
 
 def _counted(receipt: Receipt) -> dict[str, Any]:

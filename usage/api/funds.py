@@ -11,7 +11,7 @@ from ninja import NinjaAPI, Query, Router, Schema
 from pydantic import Field, WithJsonSchema
 
 from accounts.models import Account, User
-from billing import catalog, clock, entitlements
+from billing import catalog, clock, currencies, entitlements
 from billing.models import CreditGrant
 from usage import budgets, metering
 from usage.api.callers import Caller
@@ -58,7 +58,7 @@ class FullBalanceOut(Schema):
 
 class BalancesOut(Schema):
     account: uuid.UUID
-    currency: str
+    currency: str = Field(description="What the account pays in.")
     balances: list[FullBalanceOut]
 
 
@@ -93,7 +93,7 @@ class BudgetsOut(Schema):
     amount: int | None = Field(
         description="In the currency's smallest unit; null: no budget, the plan decides."
     )
-    currency: str
+    currency: str = Field(description="What the account pays in; the budget holds in it.")
     spent: int = Field(description="In this billing month so far.")
     members: list[MemberBudgetOut]
 
@@ -126,7 +126,7 @@ def balances(request: HttpRequest, response: HttpResponse, account: AccountParam
     features = catalog.current().features
     return {
         "account": acting.pk,
-        "currency": catalog.current().currency,
+        "currency": currencies.of(acting.pk),
         "balances": [
             {
                 **{name: getattr(balance, name) for name in FullBalanceOut.model_fields if name != "name"},
@@ -224,7 +224,7 @@ def _budgets(account: Account, *, only: User | None = None) -> dict[str, Any]:
     return {
         "account": account.pk,
         "amount": budget.amount if budget else None,
-        "currency": budget.currency if budget else catalog.current().currency,
+        "currency": rights.currency,
         "spent": spending.spent(rights),
         "members": [
             {"member": each.user.email, "feature": each.feature, "units": each.units} for each in members

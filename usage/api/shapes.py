@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Count = Annotated[int, Field(ge=0)]
+CURRENCY = "What `cost` is in: what the account pays in. Where nothing costs anything, the price list's own."
 
 
 class Body(BaseModel):
@@ -66,7 +67,7 @@ class ReceiptOut(Schema):
     )
     sources: list[SourceOut]
     cost: int = Field(description="In the currency's smallest unit.")
-    currency: str
+    currency: str = Field(description=CURRENCY)
 
 
 class BalanceOut(Schema):

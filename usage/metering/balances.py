@@ -19,7 +19,7 @@ class Balance:
     """Units of one feature in the window [period_start, period_end), in the account's time.
 
     `used` were drawn from the allowance (`included` with the plan, and `rolled_over`), from credits (`credited`) and
-    paid by the unit (`billed`, at `cost` minor units of the price list's currency this billing month).
+    paid by the unit (`billed`, at `cost` minor units, in the account's currency, this billing month).
     `limit` is where `used` ends as things stand, `remaining` what is left to it beside what is `reserved`; both are
     None where there is no end: unlimited, or paid by the unit without a budget. Credits still there are not in them.
     """

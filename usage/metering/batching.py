@@ -160,14 +160,19 @@ def _at_once(
         return []
     if any(found.needs_barrier for found in counted) and settings.METERING_EARLY_LOCK_RELEASE != "off":
         postgres.barrier()
-    return _receipts(lines, dict(zip(features, counted, strict=True)), prices.currency)
+    return _receipts(account, lines, dict(zip(features, counted, strict=True)))
 
 
-def _receipts(lines: Sequence[Line], counted: dict[str, Counted], currency: str) -> list[Receipt | Fault]:
+def _receipts(account: Account, lines: Sequence[Line], counted: dict[str, Counted]) -> list[Receipt | Fault]:
     made: dict[str, Iterator[Receipt]] = {}
+    units = {feature: [line.units for line in lines if line.feature == feature] for feature in counted}
+    cost = sum(
+        max(sum(units[feature]) - found.free, 0) * (found.unit_amount or 0)
+        for feature, found in counted.items()
+    )
+    currency = receipts.currency(account.pk, cost=cost)
     for feature, found in counted.items():
-        units = [line.units for line in lines if line.feature == feature]
-        made[feature] = _receipts_of(feature, units, found, currency)
+        made[feature] = _receipts_of(feature, units[feature], found, currency)
     return [next(made[line.feature]) for line in lines]
 
 

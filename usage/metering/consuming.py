@@ -77,11 +77,11 @@ def consume(
                 api_key_id=api_key.pk if api_key else None,
             ),
         )
+        receipt = _receipt(attempt, account=account, feature=feature, units=units)
     except (Error, catalog.CatalogError) as error:
         raise CheckFailed(
             "The allowance could not be checked just now, so nothing was counted. Try again with the same key."
         ) from error
-    receipt = _receipt(attempt, account=account, feature=feature, units=units, currency=plan_list.currency)
     hearing.note(receipt)
     return receipt
 
@@ -159,11 +159,11 @@ def _attempt(ask: Ask) -> Attempt:
     return together.attempt(ask)
 
 
-def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int, currency: str) -> Receipt:
+def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int) -> Receipt:
     if attempt.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before for another feature or number of units. Use a new key for a new act."
         )
     if attempt.outcome == "exhausted":
         raise refusing.exhausted(attempt, account=account, feature=feature, units=units)
-    return receipts.made(attempt, feature=feature, units=units, currency=currency)
+    return receipts.made(attempt, account_id=account.pk, feature=feature, units=units)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from billing import catalog, currencies
 from usage.metering import forgiving
 from usage.metering.attempts import Attempt
 
@@ -32,7 +34,8 @@ class Receipt:
     """What an act was counted as. `used`, `limit`, `remaining` are units after it; None: no limit.
 
     `limit` is the window's allowance, the credits drawn in it and what may be paid for; `remaining` does not count
-    credits that are still there. `cost` is in minor units of `currency`. `record_id` is its row in the ledger;
+    credits that are still there. `cost` is in minor units of `currency`,
+    the one the account pays in; where it is 0 the price list's own. `record_id` is its row in the ledger;
     `resets_at` is when the allowance comes back, in the account's time; `replayed`: the key had been counted before,
     and the numbers are those of then.
     """
@@ -50,8 +53,8 @@ class Receipt:
     currency: str
 
 
-def made(attempt: Attempt, *, feature: str, units: int, currency: str) -> Receipt:
-    """The receipt of an act that was granted or replayed. `currency` is the price list's."""
+def made(attempt: Attempt, *, account_id: uuid.UUID, feature: str, units: int) -> Receipt:
+    """The receipt of an act that was granted or replayed."""
     assert attempt.period_end is not None
     assert attempt.record_id is not None
     return Receipt(
@@ -65,8 +68,13 @@ def made(attempt: Attempt, *, feature: str, units: int, currency: str) -> Receip
         replayed=attempt.outcome == "replayed",
         sources=_sources(attempt, units),
         cost=attempt.cost,
-        currency=currency,
+        currency=currency(account_id, cost=attempt.cost),
     )
+
+
+def currency(account_id: uuid.UUID, *, cost: int) -> str:
+    """What a receipt's `cost` is in. Nothing is nothing in any currency, so that who pays nothing is not looked up."""
+    return currencies.of(account_id) if cost else catalog.current().currency
 
 
 def _sources(attempt: Attempt, units: int) -> tuple[Source, ...]:

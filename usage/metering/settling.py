@@ -163,9 +163,7 @@ def _count_held(
             feature=reservation.feature,
             period_start=reservation.period_start,
         ).update(used=F("used") + units)
-    return receipts.made(
-        attempt, feature=reservation.feature, units=units, currency=catalog.current().currency
-    )
+    return receipts.made(attempt, account_id=account.pk, feature=reservation.feature, units=units)
 
 
 def _cost(account: Account, feature: str, billed: int, *, counter: UsageCounter, now: datetime) -> int:
@@ -212,9 +210,7 @@ def _again(reservation: Reservation, units: int, *, now: datetime) -> Receipt:
 def _of_then(reservation: Reservation, units: int, key: str, *, now: datetime) -> Receipt:
     earlier = ledger.repeated(replace(_ask(reservation, units, now=now), idempotency_key=key), seen_at=now)
     assert earlier is not None
-    return receipts.made(
-        earlier, feature=reservation.feature, units=units, currency=catalog.current().currency
-    )
+    return receipts.made(earlier, account_id=reservation.account_id, feature=reservation.feature, units=units)
 
 
 def _together(first: Receipt, rest: Receipt) -> Receipt:
@@ -231,6 +227,7 @@ def _together(first: Receipt, rest: Receipt) -> Receipt:
         units=first.units + rest.units,
         sources=tuple(sources.values()),
         cost=first.cost + rest.cost,
+        currency=(first if first.cost else rest).currency,
     )
 
 

@@ -12,9 +12,10 @@ from usage.models import MeterDelivery
 
 def price_of(delivery: MeterDelivery) -> Price | None:
     """The price the account paid for a unit when it was used, as far as the price list still has it."""
-    prices = catalog.current()
     bought = Subscription.objects.filter(account_id=delivery.account_id, started_at__lte=delivery.occurred_at)
     for subscription in bought.order_by("-started_at", "-pk").prefetch_related("items"):
+        # In the currency it was bought in: that is what its acts cost, and what Stripe bills the customer in.
+        prices = catalog.current().in_currency(subscription.currency)
         plan = prices.plans.get(subscription.plan_key)
         paid = [prices.find_price(item.lookup_key) for item in subscription.items.all() if item.is_metered]
         for price in (*paid, *(plan.metered_prices if plan else ())):

@@ -16,7 +16,7 @@ class AlertWish(models.Model):
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="alert_wish")
     # Percents of an allowance, ascending, each from 1 to 100.
     percents = models.JSONField(default=list)
-    # Minor units of the price list's currency in a billing month, ascending.
+    # So much in a billing month, in minor units of the currency the account pays in, ascending.
     amounts = models.JSONField(default=list)
     set_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

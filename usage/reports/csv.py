@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from billing import catalog, money
+from billing import money
 from usage.models import UsageRecord
 
 COLUMNS = (
@@ -29,9 +29,8 @@ COLUMNS = (
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def lines(acts: Iterable[UsageRecord]) -> Iterator[str]:
-    """The header, then a line an act."""
-    currency = catalog.current().currency
+def lines(acts: Iterable[UsageRecord], *, currency: str) -> Iterator[str]:
+    """The header, then a line an act. `currency` is what the account pays in."""
     return table(COLUMNS, (_cells(act, currency) for act in acts))
 
 

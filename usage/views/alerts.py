@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.decorators import account_required, only_billing_admins
 from accounts.requests import AccountRequest
-from billing import catalog, clock
+from billing import catalog, clock, currencies
 from billing import rights as rights_of_request
 from usage.alerts import choosing
 from usage.metering import spending
@@ -28,7 +28,7 @@ def overview(request: AccountRequest) -> HttpResponse:
     account = request.account
     if request.method == "POST" and not request.member.may_bill:
         return only_billing_admins(request)
-    currency = catalog.current().currency
+    currency = currencies.of(account.pk)
     wishes = choosing.of(account)
     form = AlertForm(request.POST or None, currency=currency, wishes=wishes)
     if request.method == "POST" and form.is_valid():

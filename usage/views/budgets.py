@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.decorators import account_required, billing_admin_required
 from accounts.models import Account, Member, User
 from accounts.requests import AccountRequest
-from billing import catalog, clock, entitlements, money
+from billing import catalog, clock, currencies, entitlements, money
 from billing.catalog import Feature
 from usage import budgets, metering
 from usage.metering import spending
@@ -46,7 +46,7 @@ def overview(request: AccountRequest) -> HttpResponse:
 @billing_admin_required
 def set_budget(request: AccountRequest) -> HttpResponse:
     """Set the account's budget to the posted `amount`."""
-    form = BudgetForm(request.POST, currency=catalog.current().currency)
+    form = BudgetForm(request.POST, currency=currencies.of(request.account.pk))
     if not form.is_valid():
         return _page(request, form=form, status=422)
     account = request.account
@@ -129,13 +129,13 @@ def _page(
         "usage/budgets.html",
         {
             "may_bill": may_bill,
-            "currency": catalog.current().currency,
+            "currency": rights.currency,
             "budget": budget,
             "spent": spending.spent(rights),
             "month": spending.month(rights),
             "prices": spending.prices(rights),
             "sells_units": any(plan.metered for plan in catalog.current().for_sale()),
-            "form": form or BudgetForm(currency=catalog.current().currency, budget=budget),
+            "form": form or BudgetForm(currency=rights.currency, budget=budget),
             "lines": lines,
             "has_members": account.kind == Account.Kind.ORGANIZATION and bool(budgets.countable()),
             "member_form": member_form or MemberBudgetForm(account=account),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from accounts.decorators import account_required
 from accounts.models import ApiKey, User
 from accounts.requests import AccountRequest
-from billing import catalog
+from billing import catalog, currencies
 from usage.reports import csv, log
 from usage.reports.log import Wanted
 
@@ -44,7 +44,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             "wanted": wanted,
             "query": _query(request),
             "features": catalog.current().features,
-            "currency": catalog.current().currency,
+            "currency": currencies.of(request.account.pk),
             "may_bill": request.member.may_bill,
             "people": User.objects.filter(memberships__account=request.account).order_by("name", "email"),
             "keys": ApiKey.objects.filter(account=request.account).order_by("name", "pk"),
@@ -58,7 +58,10 @@ def overview(request: AccountRequest) -> HttpResponse:
 def export(request: AccountRequest) -> StreamingHttpResponse:
     """The same acts as a CSV file, read and sent line by line."""
     found = log.acts(request.account, _wanted(request), only=_only(request))
-    response = StreamingHttpResponse(csv.lines(log.each(found)), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(
+        csv.lines(log.each(found), currency=currencies.of(request.account.pk)),
+        content_type="text/csv; charset=utf-8",
+    )
     day = timezone.now().strftime("%Y-%m-%d")
     response["Content-Disposition"] = f'attachment; filename="usage-{day}.csv"'
     return response

@@ -67,7 +67,7 @@ def _money(account: Account, rights: Entitlements) -> dict[str, object]:
         return {}
     return {
         "spent": spending.spent(rights),
-        "currency": catalog.current().currency,
+        "currency": rights.currency,
         "budget": Budget.objects.filter(account=account).first(),
         "month": spending.month(rights),
     }
