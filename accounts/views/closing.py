@@ -58,9 +58,12 @@ def close(request: AccountRequest) -> HttpResponse:
             "known about this account, so close it once that is over. Nothing was changed; to stop further charges "
             "now, cancel the plan.",
         )
-    except closing.StillOwing:
+    except closing.StillOwing as owing:
         return _page(
-            request, problem="The plan is over, and an invoice is open. Pay it, then close the account."
+            request,
+            problem="An invoice is open, so nothing was ended or changed. Pay it, then close the account."
+            if owing.plan_runs
+            else "The plan is over, and an invoice is open. Pay it, then close the account.",
         )
     except closing.StillDrafted as coming:
         sum_due = money.text(coming.invoice["amount_due"], coming.invoice["currency"])

@@ -21,6 +21,7 @@ from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.lease import Held
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
+from billing.models.subscriptions import Status
 from billing.signals import account_closed
 from billing.stripe import gateway
 
@@ -37,16 +38,24 @@ __all__ = [
 ]
 
 
+# Where the plan owes nothing itself.
+IN_ORDER = (Status.ACTIVE, Status.TRIALING)
+
+
 class StillDisputed(Exception):
     """A bank asks for a payment back, and nobody has decided yet: the dispute is answered with what is known here."""
 
 
 class StillOwing(Exception):
-    """An invoice is open. `payment` is the oldest one: it is paid first, or written off by staff."""
+    """An invoice is open. `payment` is the oldest one: it is paid first, or written off by staff.
 
-    def __init__(self, payment: Payment) -> None:
+    `plan_runs`: nothing was ended; a plan whose payments are in order is not lost over an invoice beside it.
+    """
+
+    def __init__(self, payment: Payment, *, plan_runs: bool) -> None:
         super().__init__(payment.number or payment.stripe_invoice_id)
         self.payment = payment
+        self.plan_runs = plan_runs
 
 
 class StillDrafted(Exception):
@@ -74,13 +83,13 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     gateway's errors.
     """
     closing.check(account=account, by=by)
-    if Customer.objects.filter(account=account, dispute_state="open").exists():
+    if _is_asked_by_a_bank(account):
         raise StillDisputed
     address = account.email or by.email
     ended = _end_at_stripe(account)
     invoice = owed(account)
     if invoice is not None:
-        raise StillOwing(invoice)
+        raise StillOwing(invoice, plan_runs=False)
     reference = "".join(secrets.choice(ALPHABET) for _ in range(10))
     # Under the lease, so that nobody begins a plan in another window between the look and the end.
     with (
@@ -119,13 +128,26 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     return reference
 
 
+def _is_asked_by_a_bank(account: Account) -> bool:
+    """Whether a dispute is not decided yet, also beside one that was lost before."""
+    return (
+        Customer.objects.filter(account=account, dispute_state="open").exists()
+        or Payment.objects.filter(account=account, dispute_state="open").exists()
+    )
+
+
 def _end_at_stripe(account: Account) -> dict[str, Any] | None:
     """The subscription that was ended, if there was one; after it, Stripe has nothing left to charge."""
     customer = Customer.objects.filter(account=account).first()
     if customer is None or not customer.stripe_customer_id:
         return None
     subscriptions.sync(account=account, reason="closing", wait_seconds=subscriptions.PATIENCE_SECONDS)
+    if _is_asked_by_a_bank(account):
+        raise StillDisputed
     running = Subscription.objects.live().filter(account=account).first()
+    invoice = owed(account)
+    if running is not None and running.status in IN_ORDER and invoice is not None:
+        raise StillOwing(invoice, plan_runs=True)
     if running is not None:
         subscriptions.cancel_now(account=account)
     # A page that is still open could be paid after the account is gone.

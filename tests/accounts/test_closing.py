@@ -157,6 +157,46 @@ def test_a_dispute_is_decided_before_the_account_is_closed(kaboot, settle, alice
     assert "The account is closed" in close(alice_at_work).content.decode()
 
 
+def test_a_second_dispute_is_decided_too_when_an_earlier_one_was_lost(
+    kaboot, settle, alice_at_work, account, alice
+):
+    intent = go_to_the_till(account, alice, "kaboot_pro_month")
+    pay(kaboot, intent, DISPUTED_LATER)
+    settle()
+    # As the books say when another payment's dispute was lost before.
+    Customer.objects.filter(account=account).update(dispute_state="lost")
+
+    page = close(alice_at_work).content.decode()
+
+    assert "A bank has asked for a payment back, and that is not decided yet" in page
+    account.refresh_from_db()
+    assert account.closed_at is None
+
+
+def test_a_plan_in_order_is_not_ended_over_an_invoice_beside_it(kaboot, alice_at_work, account, alice):
+    buy(kaboot, account, alice, "kaboot_pro_month")
+    customer = Customer.objects.get(account=account).stripe_customer_id
+    invoice = gateway.post(
+        "/v1/invoices",
+        {"customer": customer, "collection_method": "send_invoice", "days_until_due": 30},
+        idempotency_key="staff-invoice",
+    )
+    gateway.post(
+        "/v1/invoiceitems",
+        {"customer": customer, "invoice": invoice["id"], "amount": 3000, "currency": "usd"},
+        idempotency_key="staff-item",
+    )
+    gateway.post(f"/v1/invoices/{invoice['id']}/finalize", idempotency_key="staff-finalize")
+
+    page = close(alice_at_work).content.decode()
+
+    assert "An invoice is open, so nothing was ended or changed." in page
+    assert "Pay $30.00" in page
+    assert Subscription.objects.live().filter(account=account).exists()
+    gateway.post(f"/v1/invoices/{invoice['id']}/pay", {"paid_out_of_band": True}, idempotency_key="bank")
+    assert "The account is closed" in close(alice_at_work).content.decode()
+
+
 def test_a_till_that_was_left_open_cannot_be_paid_after_closing(kaboot, alice_at_work, account, alice):
     intent = go_to_the_till(account, alice, "kaboot_pro_month")
 

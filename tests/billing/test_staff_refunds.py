@@ -221,7 +221,7 @@ def test_a_payment_the_bank_took_back_says_so_to_the_customer_and_to_staff_and_i
     day = f"{clock.now(account):%-d %B %Y}"
     shown = text(at_work.get("/billing/"))
     assert f"Taken back by the bank on {day}" in shown
-    assert " Paid " not in shown.partition("Payments")[2]
+    assert " Paid " not in shown.partition("Receipt")[2]
     assert "Give back…" not in text(as_dana.get(its_page))
     listed = text(as_dana.get(reverse("admin:billing_payment_changelist")))
     assert f"Taken back by the bank on {day}" in listed
