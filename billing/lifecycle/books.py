@@ -166,7 +166,8 @@ def _write_checkouts(truth: Truth, *, account: Account, now: datetime) -> None:
 
 
 def _write_customer(truth: Truth, *, customer: Customer) -> None:
-    if truth.customer is None:
+    # Of an account that is closed no card comes back by a late letter: Stripe has not forgotten it.
+    if truth.customer is None or customer.account.closed_at is not None:
         return
     Customer.objects.filter(pk=customer.pk).update(
         currency=truth.customer.get("currency") or "",

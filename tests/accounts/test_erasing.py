@@ -316,3 +316,28 @@ def test_the_mirror_of_stripes_objects_forgets_who_paid_and_keeps_what_was_paid(
             page = as_dana.get(f"/staff/djstripe/{kind.replace('_', '')}/{row.pk}/change/")
             assert (page.status_code, kind) == (200, kind)
         assert as_dana.get(f"/staff/djstripe/{kind.replace('_', '')}/").status_code == 200
+
+
+def test_the_card_that_was_forgotten_with_the_account_does_not_come_back_by_a_late_letter(
+    shop, settle, as_mina, hers, mina
+):
+    bought = buy(shop, hers, mina, "ocr_pro_month")
+    customer = Customer.objects.get(account=hers)
+    paid_with = gateway.get(f"/v1/subscriptions/{bought.stripe_subscription_id}")["default_payment_method"]
+    path = f"/v1/customers/{customer.stripe_customer_id}"
+    gateway.post(
+        path, {"invoice_settings": {"default_payment_method": paid_with}}, idempotency_key="pays-with"
+    )
+    settle()
+    customer.refresh_from_db()
+    assert customer.card_last4 == "4242"
+    assert customer.card_digest
+
+    close(as_mina, hers)
+    gateway.post(path, {"phone": "555-0199"}, idempotency_key="late")
+    settle()
+    subscriptions.sync(account=hers, reason="test")
+
+    customer.refresh_from_db()
+    assert (customer.card_brand, customer.card_last4, customer.card_digest) == ("", "", "")
+    assert (customer.card_exp_month, customer.card_exp_year) == (None, None)
