@@ -341,3 +341,32 @@ def test_the_card_that_was_forgotten_with_the_account_does_not_come_back_by_a_la
     customer.refresh_from_db()
     assert (customer.card_brand, customer.card_last4, customer.card_digest) == ("", "", "")
     assert (customer.card_exp_month, customer.card_exp_year) == (None, None)
+
+
+def test_what_was_sold_and_how_it_hangs_together_stays_in_the_mirror(shop, settle, as_mina, hers, mina):
+    bought = buy(shop, hers, mina, "ocr_pro_month")
+    let_pass(hers, clock.now(hers) + timedelta(days=40))
+    subscriptions.sync(account=hers, reason="test")
+    settle()
+    before = {row.id: row.stripe_data for row in mirror.TABLES["invoice"].objects.all()}
+    assert before
+
+    close(as_mina, hers)
+    settle()
+
+    for name, invoice in before.items():
+        kept = mirror.TABLES["invoice"].objects.get(id=name).stripe_data
+        assert kept["parent"]["subscription_details"] == invoice["parent"]["subscription_details"]
+        assert kept["parent"]["subscription_details"]["subscription"] == bought.stripe_subscription_id
+        assert [paid["payment"] for paid in kept["payments"]["data"]] == [
+            paid["payment"] for paid in invoice["payments"]["data"]
+        ]
+        for line, said in zip(kept["lines"]["data"], invoice["lines"]["data"], strict=True):
+            assert line["pricing"] == said["pricing"]
+            assert line["pricing"]["price_details"]["price"]
+            assert line["parent"] == said["parent"]
+            assert line["parent"]["subscription_item_details"]["subscription_item"]
+    for charge in mirror.TABLES["charge"].objects.all():
+        assert charge.stripe_data["payment_method_details"]["card"] == {"brand": "visa"}
+    for method in mirror.TABLES["payment_method"].objects.all():
+        assert method.stripe_data["card"] == {"brand": "visa"}
