@@ -32,6 +32,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
     was = messages.before(account)
     if truth.is_deleted:
         changed = _end_everything(customer, now=now)
+        _write_payments(truth, account=account, now=now)
     else:
         changed = _write_subscriptions(truth, account=account, now=now)
         _write_payments(truth, account=account, now=now)
