@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q
 
 from billing import catalog
 from billing.deals import agreed
@@ -30,8 +30,8 @@ class Churn:
 
 
 def monthly() -> dict[str, int]:
-    """Minor units a month by currency, years as twelfths: at the list's prices or as agreed, without units paid one by
-    one, discounts and tax. Who is in trial or on pause, or has never paid, is not in it.
+    """Minor units a month by currency, years as twelfths and quarters as thirds: at the list's prices or as agreed,
+    without units paid one by one, discounts and tax. Who is in trial or on pause, or has never paid, is not in it.
     """
     running = Subscription.objects.live().filter(
         status__in=("active", "past_due"), pause_collection="", paused_from=None
@@ -44,7 +44,7 @@ def monthly() -> dict[str, int]:
         if price is not None and price.meter is None:
             sums[currency] += Fraction(price.charge(quantity) * number, price.months)
     for offer in Offer.objects.filter(subscriptions__in=running).distinct():
-        sums[offer.currency] += Fraction(agreed.total(offer), 12 if offer.interval == "year" else 1)
+        sums[offer.currency] += Fraction(agreed.total(offer), agreed.price(offer).months)
     return {currency: round(amount) for currency, amount in sums.items()}
 
 
@@ -55,5 +55,6 @@ def churn(*, now: datetime) -> Churn:
     live = Subscription.objects.live().filter(account=OuterRef("account"))
     paid_then = then.values("account").distinct().count()
     left = then.filter(~Exists(live)).values("account").distinct().count()
-    ending = Subscription.objects.live().filter(cancel_at_period_end=True).count()
+    is_ending = Q(cancel_at_period_end=True) | Q(cancel_at__isnull=False)
+    ending = Subscription.objects.live().filter(is_ending).count()
     return Churn(left=left, paid_then=paid_then, ending=ending)

@@ -192,7 +192,7 @@ def _revenue(now: datetime) -> Section:
                 Figure(
                     "Comes in each month",
                     money.text(amount, currency),
-                    "At the list's prices or as agreed, years as twelfths; without discounts, tax and paid units.",
+                    "At the list's prices or as agreed, a period as its months; without discounts, tax and paid units.",
                 )
                 for currency, amount in sorted(revenue.monthly().items())
             ),
@@ -204,7 +204,7 @@ def _revenue(now: datetime) -> Section:
             Figure(
                 "Set to end",
                 f"{churn.ending:,}",
-                url=_list("billing_subscription", cancel_at_period_end__exact=1),
+                url=_list("billing_subscription", is_live__exact=1, cancel_at__isempty=0),
             ),
         ],
     )

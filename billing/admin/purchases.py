@@ -124,7 +124,10 @@ class SubscriptionAdmin(SyncAction):
         "needs_review",
         "synced_at",
     )
-    list_filter = ("is_live", "status", "plan_key", "needs_review", "cancel_at_period_end")
+    list_filter = (
+        *("is_live", "status", "plan_key", "needs_review", "cancel_at_period_end"),
+        ("cancel_at", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("account",)
     search_fields = (*ACCOUNT, "=stripe_subscription_id", "=stripe_customer_id", "price_lookup_key")
     date_hierarchy = "started_at"

@@ -139,7 +139,8 @@ def _is_asked_by_a_bank(account: Account) -> bool:
 def _end_at_stripe(account: Account) -> dict[str, Any] | None:
     """The subscription that was ended, if there was one; after it, Stripe has nothing left to charge."""
     customer = Customer.objects.filter(account=account).first()
-    if customer is None or not customer.stripe_customer_id:
+    # Of a customer that was deleted at Stripe invoices are left, paid or voided since.
+    if customer is None or not (customer.stripe_customer_id or owed(account)):
         return None
     subscriptions.sync(account=account, reason="closing", wait_seconds=subscriptions.PATIENCE_SECONDS)
     if _is_asked_by_a_bank(account):

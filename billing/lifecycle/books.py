@@ -32,6 +32,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
     was = messages.before(account)
     if truth.is_deleted:
         changed = _end_everything(customer, now=now)
+        _write_payments(truth, account=account, now=now)
     else:
         changed = _write_subscriptions(truth, account=account, now=now)
         _write_payments(truth, account=account, now=now)
@@ -167,7 +168,8 @@ def _write_checkouts(truth: Truth, *, account: Account, now: datetime) -> None:
 
 def _write_customer(truth: Truth, *, customer: Customer) -> bool:
     """Whether it pays in another currency than was known: its units are then priced in that."""
-    if truth.customer is None:
+    # Of an account that is closed no card comes back by a late letter: Stripe has not forgotten it.
+    if truth.customer is None or customer.account.closed_at is not None:
         return False
     currency = truth.customer.get("currency") or ""
     Customer.objects.filter(pk=customer.pk).update(

@@ -26,7 +26,7 @@ TERMINAL_STATUSES = ("canceled", "incomplete_expired")
 
 @dataclass(frozen=True)
 class Truth:
-    """What Stripe said, in its own documents. `customer` None: this account is not at Stripe."""
+    """What Stripe said, in its own documents. `customer` None: this account is not at Stripe, or not any more."""
 
     customer: dict[str, Any] | None = None
     subscriptions: list[dict[str, Any]] = field(default_factory=list)
@@ -93,12 +93,13 @@ def fetch(
     Raises the gateway's errors.
     """
     if not customer.stripe_customer_id:
-        return Truth()
+        return Truth(invoices=_by_name(open_invoices))
     stripe_id = customer.stripe_customer_id
     about = _customer(stripe_id)
     between()
     if about.get("deleted"):
-        return Truth(customer=about)
+        # Its open invoices stay, to be paid or voided; a list of them is not to be had.
+        return Truth(customer=about, invoices=_by_name(open_invoices))
     subscriptions = _subscriptions(stripe_id)
     between()
     invoices = _invoices(stripe_id, open_invoices)
@@ -167,10 +168,21 @@ def _invoices(stripe_customer_id: str, open_when_last_seen: Iterable[str]) -> li
     if page["has_more"]:
         still_open = gateway.pages("/v1/invoices", {**wanted, "status": "open"}, at_most=MOST_OPEN_INVOICES)
         found = {**{invoice["id"]: invoice for invoice in still_open}, **found}
+    others = _by_name(set(open_when_last_seen) - found.keys())
+    return sorted([*found.values(), *others], key=lambda invoice: -invoice["created"])
+
+
+def _by_name(invoices: Iterable[str]) -> list[dict[str, Any]]:
     expand = {"expand": ["payments", "discounts", "lines.data.discounts"]}
-    for name in set(open_when_last_seen) - found.keys():
-        found[name] = gateway.get(f"/v1/invoices/{name}", expand)
-    return sorted(found.values(), key=lambda invoice: -invoice["created"])
+    found = []
+    for name in invoices:
+        try:
+            found.append(gateway.get(f"/v1/invoices/{name}", expand))
+        except gateway.NotFound:
+            # As with a customer: test data is wiped at will.
+            if settings.STRIPE_LIVE_MODE:
+                raise
+    return found
 
 
 def _previews(subscriptions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

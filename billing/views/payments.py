@@ -22,11 +22,12 @@ STATES = {
     "paid": ("Paid", Q(status="paid")),
     "open": ("Open or failed", Q(status__in=("open", "uncollectible"))),
     "refunded": ("Refunded, in part or whole", Q(amount_refunded__gt=0)),
+    "taken_back": ("Taken back", Q(dispute_state="lost")),
     "void": ("Void", Q(status="void")),
 }
 COLUMNS = (
     *("number", "date", "state", "currency", "amount_due", "amount_paid", "amount_refunded"),
-    *("period_start", "period_end", "paid_at", "description", "invoice"),
+    *("taken_back", "period_start", "period_end", "paid_at", "taken_back_at", "description", "invoice"),
 )
 
 
@@ -83,8 +84,8 @@ def export(request: AccountRequest) -> StreamingHttpResponse:
 
 
 def _cells(payment: Payment) -> list[Any]:
-    sums = (payment.amount_due, payment.amount_paid, payment.amount_refunded)
-    moments = (payment.period_start, payment.period_end, payment.paid_at)
+    sums = (payment.amount_due, payment.amount_paid, payment.amount_refunded, payment.amount_taken_back)
+    moments = (payment.period_start, payment.period_end, payment.paid_at, payment.taken_back_at)
     return [
         payment.number,
         payment.created_at.isoformat(),

@@ -316,3 +316,57 @@ def test_the_mirror_of_stripes_objects_forgets_who_paid_and_keeps_what_was_paid(
             page = as_dana.get(f"/staff/djstripe/{kind.replace('_', '')}/{row.pk}/change/")
             assert (page.status_code, kind) == (200, kind)
         assert as_dana.get(f"/staff/djstripe/{kind.replace('_', '')}/").status_code == 200
+
+
+def test_the_card_that_was_forgotten_with_the_account_does_not_come_back_by_a_late_letter(
+    shop, settle, as_mina, hers, mina
+):
+    bought = buy(shop, hers, mina, "ocr_pro_month")
+    customer = Customer.objects.get(account=hers)
+    paid_with = gateway.get(f"/v1/subscriptions/{bought.stripe_subscription_id}")["default_payment_method"]
+    path = f"/v1/customers/{customer.stripe_customer_id}"
+    gateway.post(
+        path, {"invoice_settings": {"default_payment_method": paid_with}}, idempotency_key="pays-with"
+    )
+    settle()
+    customer.refresh_from_db()
+    assert customer.card_last4 == "4242"
+    assert customer.card_digest
+
+    close(as_mina, hers)
+    gateway.post(path, {"phone": "555-0199"}, idempotency_key="late")
+    settle()
+    subscriptions.sync(account=hers, reason="test")
+
+    customer.refresh_from_db()
+    assert (customer.card_brand, customer.card_last4, customer.card_digest) == ("", "", "")
+    assert (customer.card_exp_month, customer.card_exp_year) == (None, None)
+
+
+def test_what_was_sold_and_how_it_hangs_together_stays_in_the_mirror(shop, settle, as_mina, hers, mina):
+    bought = buy(shop, hers, mina, "ocr_pro_month")
+    let_pass(hers, clock.now(hers) + timedelta(days=40))
+    subscriptions.sync(account=hers, reason="test")
+    settle()
+    before = {row.id: row.stripe_data for row in mirror.TABLES["invoice"].objects.all()}
+    assert before
+
+    close(as_mina, hers)
+    settle()
+
+    for name, invoice in before.items():
+        kept = mirror.TABLES["invoice"].objects.get(id=name).stripe_data
+        assert kept["parent"]["subscription_details"] == invoice["parent"]["subscription_details"]
+        assert kept["parent"]["subscription_details"]["subscription"] == bought.stripe_subscription_id
+        assert [paid["payment"] for paid in kept["payments"]["data"]] == [
+            paid["payment"] for paid in invoice["payments"]["data"]
+        ]
+        for line, said in zip(kept["lines"]["data"], invoice["lines"]["data"], strict=True):
+            assert line["pricing"] == said["pricing"]
+            assert line["pricing"]["price_details"]["price"]
+            assert line["parent"] == said["parent"]
+            assert line["parent"]["subscription_item_details"]["subscription_item"]
+    for charge in mirror.TABLES["charge"].objects.all():
+        assert charge.stripe_data["payment_method_details"]["card"] == {"brand": "visa"}
+    for method in mirror.TABLES["payment_method"].objects.all():
+        assert method.stripe_data["card"] == {"brand": "visa"}

@@ -8,9 +8,10 @@ from django.db import connection
 
 from billing import clock, effects
 from billing.lifecycle import customers, lease, subscriptions
-from billing.models import Customer, Effect, Subscription
+from billing.models import Alert, Customer, Effect, Payment, Subscription
 from billing.stripe import gateway
 from tests.accounts.conftest import acting_for
+from tests.billing import purchases
 from tests.billing.shopping import buy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,6 +162,72 @@ def test_a_customer_deleted_at_stripe_ends_the_plan_and_makes_room_for_a_new_one
 
     assert Customer.objects.get().stripe_customer_id not in (None, gone)
     assert again.stripe_customer_id == Customer.objects.get().stripe_customer_id
+
+
+@pytest.fixture
+def owing(shop, account, alice):
+    """Deleted at Stripe with an invoice that is still open."""
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    client, customer = purchases.at_stripe(), Customer.objects.get().stripe_customer_id
+    client.v1.invoice_items.create({"customer": customer, "amount": 300, "currency": "usd"})
+    made = client.v1.invoices.create(
+        {"customer": customer, "pending_invoice_items_behavior": "include", "auto_advance": False}
+    )
+    client.v1.invoices.finalize_invoice(made.id)
+    subscriptions.sync(account=account, reason="test")
+    client.v1.customers.delete(customer)
+    return Payment.objects.get(status="open")
+
+
+def served() -> int:
+    return Customer.objects.get().sync_served
+
+
+def test_an_invoice_voided_after_its_customer_was_deleted_is_not_asked_for_any_more(
+    owing, account, alice, settle
+):
+    browser = acting_for(account, alice)
+    settle()
+    assert owing.hosted_invoice_url in browser.get("/billing/").content.decode()
+
+    purchases.at_stripe().v1.invoices.void_invoice(owing.stripe_invoice_id)
+    settle()
+
+    owing.refresh_from_db()
+    assert owing.status == "void"
+    before = served()
+    assert ">Void</span>" in browser.get("/billing/").content.decode()
+    assert served() == before
+    assert not Alert.objects.filter(kind="mirror_failed").exists()
+
+
+def test_billing_hears_of_it_without_a_letter_and_asks_no_more(owing, account, alice, simulator, settle):
+    settle()
+    purchases.at_stripe().v1.invoices.void_invoice(owing.stripe_invoice_id)
+    simulator.deliveries.forget()
+    browser = acting_for(account, alice)
+
+    browser.get("/billing/")
+    after_one = served()
+    browser.get("/billing/")
+
+    owing.refresh_from_db()
+    assert (owing.status, served()) == ("void", after_one)
+
+
+def test_closing_asks_about_it_before_it_says_that_something_is_owed(
+    owing, account, alice, simulator, settle
+):
+    settle()
+    browser = acting_for(account, alice)
+    refused = browser.post("/account/close/", {"name": account.name}, follow=True).content.decode()
+    assert "The account is closed" not in refused
+    purchases.at_stripe().v1.invoices.void_invoice(owing.stripe_invoice_id)
+    simulator.deliveries.forget()
+
+    closed = browser.post("/account/close/", {"name": account.name}, follow=True).content.decode()
+
+    assert "The account is closed" in closed
 
 
 def test_a_deleted_test_clock_takes_its_customer_along_and_a_new_one_is_made(shop, account, alice):

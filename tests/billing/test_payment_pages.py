@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,6 +89,25 @@ def test_the_file_has_sums_in_the_currency_s_own_unit_and_no_formula(account, as
     [row] = csv.DictReader(io.StringIO(b"".join(file.streaming_content).decode()))
     assert (row["amount_due"], row["amount_refunded"], row["currency"]) == ("29.00", "10.00", "usd")
     assert row["description"] == "'=HYPERLINK()"
+
+
+def test_what_the_bank_took_back_is_in_the_file_and_can_be_looked_for(account, four, as_alice):
+    taken_at = datetime(2026, 6, 1, tzinfo=UTC)
+    taken = {"dispute_state": "lost", "amount_taken_back": 1900, "taken_back_at": taken_at}
+    paid(account, "A-6", amount_refunded=1000, **taken)
+    paid(account, "A-7", dispute_state="open")
+
+    page = as_alice.get("/billing/?state=taken_back").content.decode()
+    assert ("<td>A-6</td>" in page, "<td>A-7</td>" in page, "<td>A-3</td>" in page) == (True, False, False)
+    assert re.search(r"<option value=\"taken_back\" selected>\s*Taken back", page)
+
+    file = as_alice.get("/billing/payments.csv?state=taken_back")
+    [row] = csv.DictReader(io.StringIO(b"".join(file.streaming_content).decode()))
+    assert (row["number"], row["taken_back"], row["taken_back_at"]) == ("A-6", "19.00", taken_at.isoformat())
+    everything = as_alice.get("/billing/payments.csv")
+    rows = csv.DictReader(io.StringIO(b"".join(everything.streaming_content).decode()))
+    others = [row for row in rows if row["number"] != "A-6"]
+    assert {(row["taken_back"], row["taken_back_at"]) for row in others} == {("0.00", "")}
 
 
 def test_more_payments_than_fit_say_so(account, as_alice):

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from billing import revenue
-from billing.models import Subscription
+from billing.models import Offer, Subscription
 from tests import factories
 from tests.billing.test_billing_pages import text
 
@@ -51,6 +51,44 @@ def test_months_and_years_add_up_to_what_comes_in_each_month(protocol):
     bought("protocol_pro_month", "pro", is_live=False, status="canceled", ended_at=NOW)
 
     assert revenue.monthly() == {"usd": 999 + 742 + 11980 + 999}
+
+
+def test_an_offer_at_a_listed_price_of_a_quarter_counts_a_third_each_month(protocol):
+    listed = {"amount": 3000, "interval_count": 3, "tiers": [], "tiers_mode": None}
+    offers = [
+        Offer.objects.create(
+            account=factories.organization(owner=factories.person()),
+            plan_key="pro",
+            interval=interval,
+            seats=seats,
+            amount=amount,
+            currency="usd",
+            lookup_key="protocol_pro_quarter",
+            listed=said,
+            open_until=NOW,
+            created_at=NOW,
+        )
+        for interval, seats, amount, said in (
+            ("month", 2, None, listed),  # 60.00 a quarter
+            ("month", 1, 500, {}),
+            ("year", 1, 12_000, {}),
+        )
+    ]
+    for offer in offers:
+        bought("", "pro", account=offer.account, offer=offer)
+
+    assert revenue.monthly() == {"usd": 2000 + 500 + 1000}
+
+
+def test_a_plan_that_ends_on_a_set_day_is_set_to_end(protocol, as_dana):
+    bought("protocol_pro_month", "pro", cancel_at=NOW + timedelta(days=200))
+    bought("protocol_pro_month", "pro", cancel_at=NOW + timedelta(days=9), cancel_at_period_end=True)
+    bought("protocol_pro_month", "pro")
+
+    assert revenue.churn(now=NOW).ending == 2
+    listed = as_dana.get("/staff/billing/subscription/?is_live__exact=1&cancel_at__isempty=0")
+    assert "2 subscriptions" in text(listed)
+    assert "?is_live__exact=1&amp;cancel_at__isempty=0" in as_dana.get("/staff/operations/").content.decode()
 
 
 def test_who_left_is_counted_by_account_and_not_when_another_plan_goes_on(protocol):
