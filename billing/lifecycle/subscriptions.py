@@ -256,7 +256,7 @@ def _serve(held: Held) -> None:
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
             if found is not None:
-                disputed.note(held.account, disputes=found)
+                disputed.note(held.account, disputes=found.found)
             oversight.tell(held.account, now=now)
             for explanation in failed:
                 _tell_of_mirror(explanation, account=held.account, now=now)

@@ -25,6 +25,17 @@ TERMINAL_STATUSES = ("canceled", "incomplete_expired")
 
 
 @dataclass(frozen=True)
+class Disputes:
+    """What banks ask back. `payments`: the charges and payment intents that were asked about; `is_all`: none that ever
+    counted is missing.
+    """
+
+    found: list[dict[str, Any]]
+    payments: frozenset[str]
+    is_all: bool
+
+
+@dataclass(frozen=True)
 class Truth:
     """What Stripe said, in its own documents. `customer` None: this account is not at Stripe."""
 
