@@ -33,7 +33,7 @@ def follow(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool
     LeaseLost and the gateway's errors.
     """
     customer = held.customer
-    said = disputes.of(truth, customer=customer, between=held.renew)
+    said = truth.disputes
     state = disputes.state(said, was=customer.dispute_state)
     found = said.found if said else []
     if said and found:

@@ -51,6 +51,8 @@ class Truth:
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
     # What an open invoice was last tried with, by invoice id: whether the bank waits for its customer.
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # None: what Stripe said does not tell whether there are any.
+    disputes: Disputes | None = None
     clock_now: datetime | None = None
 
     @property

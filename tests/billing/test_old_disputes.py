@@ -2,8 +2,10 @@
 
 import pytest
 
-from billing.models import Customer, Payment
-from billing.stripe import disputes, truth
+from billing.leaving import refunds
+from billing.lifecycle import disputed
+from billing.models import Customer, Effect, Payment
+from billing.stripe import disputes, gateway, truth
 from tests.billing import purchases
 from tests.billing.test_lost_disputes import (
     as_alice,
@@ -75,3 +77,38 @@ def test_an_older_one_is_forgiven_as_well_and_the_plan_goes_on(
 
     assert hold(account) == ""
     assert not as_stripe_has_it(bought)["cancel_at_period_end"]
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_what_the_bank_took_is_not_offered_back_again_once_it_is_forgiven(
+    kaboot, bought, account, settle, only_the_newest, is_remembered
+):
+    loses(kaboot, account, settle)
+    forgive(account)
+    if not is_remembered:
+        Effect.objects.filter(kind=disputes.REMEMBERED).delete()
+    pay_an_invoice(account)
+    sync(account)
+
+    first, newest = Payment.objects.order_by("pk")
+    assert (first.dispute_state, first.amount_taken_back) == ("lost", 500)
+    assert [refunds.refundable(one) for one in (first, newest)] == [0, 300]
+
+
+def test_a_payment_that_was_not_asked_about_keeps_its_mark(kaboot, bought, account, settle):
+    loses(kaboot, account, settle)
+
+    disputed.note(account, said=truth.Disputes(found=[], payments=frozenset({"ch_newer"}), is_all=False))
+
+    assert Payment.objects.get(account=account).dispute_state == "lost"
+
+
+def test_a_sync_asks_once_for_each_disputed_payment(kaboot, bought, account, settle, monkeypatch):
+    loses(kaboot, account, settle)
+    asked = []
+    get = gateway.get
+    monkeypatch.setattr(gateway, "get", lambda path, *args: asked.append(path) or get(path, *args))
+
+    sync(account)
+
+    assert asked.count("/v1/disputes") == 1
