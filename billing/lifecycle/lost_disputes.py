@@ -91,6 +91,7 @@ def _end(
     how = _how(subscription, invoices)
     if not how:
         return did
+    told = dispute_ends.ours(subscription["id"])
     with held.saving():
         Effect.objects.update_or_create(
             key=dispute_ends.key_of(subscription["id"]),
@@ -117,6 +118,10 @@ def _end(
     except gateway.InvalidRequest as refusal:
         what = f"end its subscription {subscription['id']}"
         _tell_refused(subscription["id"], what, refusal.message, account=account, held=held, now=now)
+        if told is not None:
+            # Nothing has become of the plan since it was told.
+            with held.saving():
+                Effect.objects.filter(pk=told.pk).update(done_at=told.done_at)
         return did
     return True
 
