@@ -22,8 +22,8 @@ def forgive(account: Account, *, by: str, now: datetime) -> list[str]:
     Our own cancellation is taken back with it, unless the plan is over or somebody else canceled it meanwhile. `now` is
     wall time. Raises Busy and the gateway's errors; what was forgiven stays so, and the next sync follows it.
     """
-    found = disputes.of_customer(Customer.objects.get(account=account))
-    lost = [dispute["id"] for dispute in found if dispute["status"] == "lost"]
+    said = disputes.of_customer(Customer.objects.get(account=account))
+    lost = [dispute["id"] for dispute in said.found if dispute["status"] == "lost"]
     with transaction.atomic():
         for name in lost:
             effects.once(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -13,15 +12,16 @@ from billing.models import Payment
 from billing.stripe import shapes
 from billing.stripe.disputes import STATES
 from billing.stripe.shapes import Doc
+from billing.stripe.truth import Disputes
 
 NOTHING: dict[str, Any] = {"dispute_state": "", "amount_taken_back": 0, "taken_back_at": None}
 
 
-def note(account: Account, *, disputes: Collection[Doc]) -> None:
-    """In the transaction that writes the rest. `disputes` are all of the account's customer, as far as they count."""
+def note(account: Account, *, said: Disputes) -> None:
+    """In the transaction that writes the rest. A payment that was not asked about keeps what is known of it."""
     marked = set()
     # The gravest last, so that it is what stays.
-    for dispute in sorted(disputes, key=lambda one: one["status"] == "lost"):
+    for dispute in sorted(said.found, key=lambda one: one["status"] == "lost"):
         if dispute["status"] not in STATES:
             continue
         named = Q(stripe_charge_id=shapes.id_of(dispute["charge"]))
@@ -30,7 +30,9 @@ def note(account: Account, *, disputes: Collection[Doc]) -> None:
         for payment in Payment.objects.filter(named, account=account, status="paid"):
             marked.add(payment.pk)
             _put(payment, _facts(dispute, payment))
-    for payment in Payment.objects.filter(account=account).exclude(dispute_state="").exclude(pk__in=marked):
+    asked = Q(stripe_charge_id__in=said.payments) | Q(stripe_payment_intent_id__in=said.payments)
+    known = Payment.objects.filter(asked, account=account).exclude(dispute_state="")
+    for payment in known.exclude(pk__in=marked):
         _put(payment, NOTHING)
 
 

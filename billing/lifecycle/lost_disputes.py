@@ -33,20 +33,24 @@ def follow(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool
     LeaseLost and the gateway's errors.
     """
     customer = held.customer
-    found = disputes.of(truth, customer=customer, between=held.renew)
-    state = customer.dispute_state if found is None else disputes.gravest(found)
+    said = truth.disputes
+    state = disputes.state(said, was=customer.dispute_state)
+    found = said.found if said else []
+    if said and found:
+        with held.saving():
+            disputes.remember(said, account=account, now=now)
     if state == "lost":
         # On hold first, whatever Stripe answers next.
         _write(state, held=held, was=customer.dispute_state)
         did = _close_pages(truth, held=held)
         for subscription in truth.live():
-            did |= _end(subscription, truth, found or [], account=account, held=held, now=now)
+            did |= _end(subscription, truth, found, account=account, held=held, now=now)
         if not did:
-            _tell_lost(found or [], truth, account=account, held=held, now=now)
+            _tell_lost(found, truth, account=account, held=held, now=now)
         return did
     if customer.dispute_state == "lost" and _let_go_on(truth, account=account, held=held, now=now):
         return True
-    _tell(found or [], state, truth, account=account, held=held, was=customer.dispute_state, now=now)
+    _tell(found, state, truth, account=account, held=held, was=customer.dispute_state, now=now)
     return False
 
 
@@ -87,6 +91,7 @@ def _end(
     how = _how(subscription, invoices)
     if not how:
         return did
+    told = dispute_ends.ours(subscription["id"])
     with held.saving():
         Effect.objects.update_or_create(
             key=dispute_ends.key_of(subscription["id"]),
@@ -113,6 +118,10 @@ def _end(
     except gateway.InvalidRequest as refusal:
         what = f"end its subscription {subscription['id']}"
         _tell_refused(subscription["id"], what, refusal.message, account=account, held=held, now=now)
+        if told is not None:
+            # Nothing has become of the plan since it was told.
+            with held.saving():
+                Effect.objects.filter(pk=told.pk).update(done_at=told.done_at)
         return did
     return True
 

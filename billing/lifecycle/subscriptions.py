@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -252,11 +253,10 @@ def _serve(held: Held) -> None:
         failed = _mirror(said, held, customer=seen)
         pack_grants.follow(said, account=held.account, held=held, now=now)
         schedules.take_new_card(said, held=held, now=now)
-        found = disputes.of(said, customer=held.customer, between=held.renew)
         with held.saving() as customer:
             books.write(said, customer=customer, now=now)
-            if found is not None:
-                disputed.note(held.account, disputes=found)
+            if said.disputes is not None:
+                disputed.note(held.account, said=said.disputes)
             oversight.tell(held.account, now=now)
             for explanation in failed:
                 _tell_of_mirror(explanation, account=held.account, now=now)
@@ -279,6 +279,7 @@ def _ask(held: Held) -> Truth:
     )
     for _ in range(len(OWED) + 1):
         said = truth.fetch(held.customer, open_sessions=sessions, open_invoices=invoices, between=held.renew)
+        said = replace(said, disputes=disputes.of(said, customer=held.customer, between=held.renew))
         now = said.clock_now or clock.now(account)
         if not any(see_to(said, account=account, held=held, now=now) for see_to in OWED):
             return said

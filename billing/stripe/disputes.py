@@ -8,13 +8,15 @@ from typing import Any
 
 from accounts.models import Account
 from billing import alerts
-from billing.models import Alert, Customer, Effect
+from billing.models import Alert, Customer, Effect, Payment
 from billing.stripe import gateway, shapes
-from billing.stripe.truth import NEWEST_CHARGES, Truth
+from billing.stripe.truth import NEWEST_CHARGES, Disputes, Truth
 
 # Inquiries (`warning_…`) take no money, and a prevented dispute never was one:
 # https://docs.stripe.com/api/disputes/object#dispute_object-status
 STATES = {"needs_response": "open", "under_review": "open", "lost": "lost"}
+# Names, among the effects, a charge that a bank has asked back.
+REMEMBERED = "disputed"
 
 ANSWER_IT = "Answer it in the Stripe Dashboard before it is due, and do not refund it."
 # What staff read, by Stripe's word for where it stands.
@@ -38,37 +40,53 @@ def find(dispute_id: str) -> tuple[dict[str, Any], str]:
     return dispute, dispute["charge"].get("customer") or ""
 
 
-def of(said: Truth, *, customer: Customer, between: Callable[[], None]) -> list[dict[str, Any]] | None:
-    """All disputes of the account's payments; None where what Stripe said does not tell whether there are any.
+def of(said: Truth, *, customer: Customer, between: Callable[[], None]) -> Disputes | None:
+    """The disputes of the account's payments; None where what Stripe said does not tell whether there are any.
 
     Costs a call for each disputed charge and none for who was never disputed. `between` is called before each (to renew
     a lease). Raises the gateway's errors.
     """
     former = [*customer.former_stripe_ids, *([customer.stripe_customer_id] if said.is_deleted else [])]
     try:
-        charges = [*said.charges, *(charge for name in former for charge in _charges(name))]
+        return _of([said.charges, *map(_charges, former)], customer=customer, between=between)
     except gateway.NotFound:
         # Test data is wiped at will: what is known of it stays.
         return None
-    if customer.dispute_state and len(said.charges) >= NEWEST_CHARGES:
-        # The disputed one may be older than those that were asked for.
-        return _of(charges, between=between) or None
-    return _of(charges, between=between)
 
 
-def of_customer(customer: Customer) -> list[dict[str, Any]]:
+def of_customer(customer: Customer) -> Disputes:
     """As `of`, without having asked for anything else. Raises the gateway's errors."""
     names = [*customer.former_stripe_ids, customer.stripe_customer_id or ""]
-    charges = [charge for name in names if name for charge in _charges(name)]
-    return _of(charges, between=lambda: None)
+    return _of([_charges(name) for name in names if name], customer=customer, between=lambda: None)
 
 
-def gravest(found: Iterable[dict[str, Any]]) -> str:
-    """ "lost", "open" or "". It does not matter which letter came last: one that was won, or a mere inquiry, does not
-    make another that was lost undone.
+def state(said: Disputes | None, *, was: str) -> str:
+    """The gravest: "lost", "open" or "". It does not matter which letter came last: one that was won, or a mere
+    inquiry, does not make another that was lost undone. What one of them may be missing from only gets graver.
     """
-    states = {STATES.get(dispute["status"], "") for dispute in _unforgiven(found)}
+    if said is None:
+        return was
+    states = {STATES.get(dispute["status"], "") for dispute in _unforgiven(said.found)}
+    if not said.is_all:
+        states.add(was)
     return next((state for state in ("lost", "open") if state in states), "")
+
+
+def remember(said: Disputes, *, account: Account, now: datetime) -> None:
+    """Their charges are asked for by name ever after: newer ones push them off the list that Stripe is asked for."""
+    for dispute in said.found:
+        if dispute["status"] in STATES:
+            charge = shapes.id_of(dispute["charge"])
+            Effect.objects.get_or_create(
+                key=f"{REMEMBERED}:{charge}",
+                defaults={
+                    "kind": REMEMBERED,
+                    "account": account,
+                    "created_at": now,
+                    "done_at": now,
+                    "detail": {"charge": charge},
+                },
+            )
 
 
 def lost(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -113,15 +131,33 @@ def _unforgiven(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dispute for key, dispute in keys.items() if key not in forgiven]
 
 
-def _charges(customer_id: str) -> Iterable[dict[str, Any]]:
+def _charges(customer_id: str) -> list[dict[str, Any]]:
     """Also of a customer who was deleted."""
-    return gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES)
+    return list(gateway.pages("/v1/charges", {"customer": customer_id}, at_most=NEWEST_CHARGES))
 
 
-def _of(charges: Iterable[dict[str, Any]], *, between: Callable[[], None]) -> list[dict[str, Any]]:
+def _of(lists: list[list[dict[str, Any]]], *, customer: Customer, between: Callable[[], None]) -> Disputes:
+    listed = [charge for charges in lists for charge in charges]
+    disputed = [charge["id"] for charge in listed if charge["disputed"]]
+    known = _known(customer)
+    older = sorted(known - {charge["id"] for charge in listed})
     found = []
-    for charge in charges:
-        if charge["disputed"]:
-            between()
-            found += gateway.get("/v1/disputes", {"charge": charge["id"]})["data"]
-    return found
+    for name in (*disputed, *older):
+        between()
+        found += gateway.get("/v1/disputes", {"charge": name})["data"]
+    asked = {*older}
+    for payment in (*listed, *found):
+        asked |= {payment["id"], shapes.id_of(payment.get("payment_intent"))}
+    is_whole = all(len(charges) < NEWEST_CHARGES for charges in lists)
+    return Disputes(found=found, payments=frozenset(asked - {""}), is_all=is_whole or bool(known))
+
+
+def _known(customer: Customer) -> set[str]:
+    """Charges that were disputed when last seen, however old."""
+    marked = Payment.objects.filter(account=customer.account).exclude(dispute_state="")
+    remembered = Effect.objects.filter(account=customer.account, kind=REMEMBERED)
+    names = {
+        *marked.values_list("stripe_charge_id", flat=True),
+        *remembered.values_list("detail__charge", flat=True),
+    }
+    return names - {""}

@@ -25,6 +25,17 @@ TERMINAL_STATUSES = ("canceled", "incomplete_expired")
 
 
 @dataclass(frozen=True)
+class Disputes:
+    """What banks ask back. `payments`: the charges and payment intents that were asked about; `is_all`: none that ever
+    counted is missing.
+    """
+
+    found: list[dict[str, Any]]
+    payments: frozenset[str]
+    is_all: bool
+
+
+@dataclass(frozen=True)
 class Truth:
     """What Stripe said, in its own documents. `customer` None: this account is not at Stripe, or not any more."""
 
@@ -40,6 +51,8 @@ class Truth:
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
     # What an open invoice was last tried with, by invoice id: whether the bank waits for its customer.
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # None: what Stripe said does not tell whether there are any.
+    disputes: Disputes | None = None
     clock_now: datetime | None = None
 
     @property

@@ -535,6 +535,10 @@ def test_when_stripe_refuses_staff_are_told_and_syncs_go_on(kaboot, bought, acco
 
     call_command("reconcile_billing", verbosity=0)
 
+    for _ in range(2):
+        sync(account)
+
+    assert len(told(account, "dispute_lost")) == 1
     assert "End it at Stripe" in Alert.objects.get(kind="end_by_hand").message
     assert Customer.objects.get(account=account).dispute_state == "lost"
     assert Payment.objects.get(account=account).status == "paid"
