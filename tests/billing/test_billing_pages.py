@@ -349,7 +349,7 @@ def test_on_hold_the_charge_that_goes_on_is_shown_and_the_plan_can_be_canceled(
     assert "Choose a plan" not in page
 
     page = text(as_alice.post("/billing/cancel/", follow=True))
-    assert "The plan ends on" in page
+    assert "Team ends on" in page
     assert "Everything works" not in page
     assert Subscription.objects.get().cancel_at_period_end
 
