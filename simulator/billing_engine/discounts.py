@@ -182,7 +182,8 @@ def spend(sim: "Simulator", invoice: Obj, subscription: Obj) -> None:
         if is_used_up or (discount["end"] is not None and discount["end"] <= now):
             subscription["discounts"].remove(name)
             sim.save(subscription)
-            discount["end"] = now
+            # One that ran out keeps its end: a draft made after it, and final later, is not to be discounted again.
+            discount["end"] = min(discount["end"] or now, now)
             sim.save(discount)
             events.emit(sim, "customer.discount.deleted", discount)
 

@@ -120,6 +120,23 @@ def test_a_coupon_holds_as_long_as_it_says(shop: Shop, coupon: dict[str, object]
     assert first.subtotal == 2900 and first.total == amounts[0]
 
 
+def test_a_coupon_that_ran_out_as_a_renewal_was_drafted_takes_nothing_off_it_later(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    name = shop.v1.coupons.create({"percent_off": 25, "duration": "repeating", "duration_in_months": 1}).id
+    running = shop.subscribe(shop.price(), customer=customer, discounts=[{"coupon": name}])
+    item = running["items"].data[0]
+    shop.advance(to=item.current_period_end + 1)
+
+    # Another invoice is final while the renewal is still a draft.
+    shop.v1.subscriptions.update(
+        running.id, {"items": [{"id": item.id, "quantity": 2}], "proration_behavior": "always_invoice"}
+    )
+    shop.advance(hours=2)
+
+    [renewal] = [one for one in shop.invoices(customer) if one.billing_reason == "subscription_cycle"]
+    assert renewal.amount_paid == 2900
+
+
 def test_a_coupon_used_up_is_refused(shop: Shop) -> None:
     name = shop.v1.coupons.create({"percent_off": 10, "duration": "once", "max_redemptions": 1}).id
     shop.subscribe(
