@@ -25,6 +25,7 @@ from billing.views.settings import BUSY, ON_HOLD, UNREACHABLE
 MOST_DECLARATIONS = 10
 PAUSED = "The pause is set already. Nothing was changed."
 ENDING = "Your plan is set to end already. Nothing was changed."
+CONTRACT = "The contract says when the plan ends; only another contract changes that. Nothing was changed."
 
 
 @require_http_methods(["GET", "POST"])
@@ -37,6 +38,9 @@ def cancel(request: AccountRequest) -> HttpResponse:
     ends_for_dispute = subscription is not None and dispute_ends.is_why(subscription)
     if subscription is None or (subscription.is_canceling and not ends_for_dispute):
         messages.info(request, ENDING if subscription else "There is no running plan to cancel.")
+        return redirect("billing:settings")
+    if subscription.is_fixed_term:
+        messages.info(request, CONTRACT)
         return redirect("billing:settings")
     last_day = (
         subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end

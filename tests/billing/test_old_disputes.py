@@ -4,7 +4,7 @@ import pytest
 
 from billing.leaving import refunds
 from billing.lifecycle import disputed
-from billing.models import Customer, Effect, Payment
+from billing.models import Customer, Effect, Payment, Subscription
 from billing.stripe import disputes, gateway, truth
 from tests.billing import purchases
 from tests.billing.test_lost_disputes import (
@@ -16,6 +16,7 @@ from tests.billing.test_lost_disputes import (
     kaboot,
     loses,
     sync,
+    text,
 )
 
 __all__ = ["as_alice", "bought", "kaboot"]
@@ -112,3 +113,15 @@ def test_a_sync_asks_once_for_each_disputed_payment(kaboot, bought, account, set
     sync(account)
 
     assert asked.count("/v1/disputes") == 1
+
+
+def test_a_contract_that_ends_for_a_dispute_is_not_offered_a_cancellation(
+    kaboot, bought, account, as_alice, settle, monkeypatch
+):
+    monkeypatch.setattr(Subscription, "is_fixed_term", True)
+    loses(kaboot, account, settle)
+
+    page = text(as_alice.get("/billing/cancel/", follow=True))
+
+    assert "The contract says when the plan ends" in page
+    assert "Cancel my plan on" not in page
