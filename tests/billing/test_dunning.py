@@ -1,9 +1,11 @@
 """What happens when a payment does not come: each state has its page, its date, its letter and its way out."""
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.urls import reverse
 
 from accounts.models import Notification
@@ -12,6 +14,7 @@ from billing.access import Level
 from billing.lifecycle import lease, subscriptions
 from billing.models import Alert, Customer, Payment, Subscription
 from billing.stripe import gateway
+from billing.stripe.gateway import journal
 from simulator.hosted import invoices as hosted_invoice
 from tests import factories
 from tests.accounts.conftest import acting_for
@@ -85,6 +88,11 @@ def pay_the_open_invoice(shop, account) -> None:
     gateway.post(f"/v1/invoices/{owed.stripe_invoice_id}/pay", idempotency_key=f"pay:{owed.pk}")
 
 
+def a_while_passes(account) -> None:
+    """A quarter of a minute, after which Billing asks about open invoices again."""
+    cache.delete(f"open-invoices:{account.pk}")
+
+
 def test_in_grace_the_page_names_the_sum_the_next_try_and_the_day_access_ends(
     shop, account, alice, as_alice, as_bob
 ):
@@ -110,6 +118,7 @@ def test_who_pays_on_stripes_page_and_comes_back_sees_it_paid_before_any_letter(
     assert "Payment failed" in text(as_alice.get("/billing/"))
     [owed] = Payment.objects.filter(account=account, status="open")
     hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card())
+    a_while_passes(account)
 
     said = text(as_alice.get("/billing/"))
 
@@ -130,11 +139,48 @@ def test_while_stripe_is_away_or_somebody_else_is_at_it_billing_says_that_it_may
     assert "a payment made a moment ago shows here later" in text(as_alice.get("/billing/"))
     stripe_fails.call_off()
     gateway.line.forget()
+    a_while_passes(account)
 
     with lease.hold(account=account, purpose="a long act"):
         assert "Stripe is telling us of a payment" in text(as_alice.get("/billing/"))
 
+    a_while_passes(account)
     assert "Payment failed" not in text(as_alice.get("/billing/"))
+
+
+def test_billing_answers_soon_while_stripe_hangs_and_does_not_wait_for_it_at_every_visit(
+    shop, account, alice, as_alice, stripe_fails
+):
+    paying(shop, account, alice)
+    fail(shop, account)
+    stripe_fails(method="GET", path="/v1/invoices/*", how="slow", delay_seconds=6, times=20)
+
+    started = time.monotonic()
+    first = text(as_alice.get("/billing/"))
+    waited = time.monotonic() - started
+    again = text(as_alice.get("/billing/"))
+
+    assert waited < 5
+    assert time.monotonic() - started - waited < 1.5
+    for page in (first, again):
+        assert "Payment failed" in page and "a payment made a moment ago shows here later" in page
+
+
+def test_billing_asks_once_however_often_it_is_loaded_and_again_after_a_while(shop, account, alice, as_alice):
+    paying(shop, account, alice)
+    fail(shop, account)
+    [owed] = Payment.objects.filter(account=account, status="open")
+
+    def asked() -> int:
+        return sum(call.path == f"/v1/invoices/{owed.stripe_invoice_id}" for call in journal.calls())
+
+    before = asked()
+    for _ in range(4):
+        as_alice.get("/billing/")
+    assert asked() == before + 1
+    a_while_passes(account)
+    as_alice.get("/billing/")
+    assert asked() == before + 2
 
 
 def test_seats_bought_while_the_renewal_was_a_draft_move_no_day_of_grace(shop, account, alice, as_alice):

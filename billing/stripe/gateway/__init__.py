@@ -32,6 +32,7 @@ __all__ = [
     "ask",
     "delete",
     "get",
+    "glance",
     "is_resting",
     "line",
     "pages",
@@ -42,6 +43,11 @@ __all__ = [
 def get(path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Read one object or one page, for example `get("/v1/customers/cus_1")`."""
     return call("GET", path, params)
+
+
+def glance(path: str) -> dict[str, Any]:
+    """As `get`, for a page that somebody waits for: a couple of seconds and no second try, then StripeUnavailable."""
+    return call("GET", path, is_glance=True)
 
 
 def pages(

@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 NETWORK_RETRIES = 2
 RATE_LIMIT_RETRIES = 3
 LONGEST_PAUSE_SECONDS = 4.0
+# Who has a page to wait for gets an answer within this, or none.
+GLANCE_SECONDS = 2
 
 
 def _line_changed(state: State) -> None:
@@ -49,9 +51,14 @@ os.register_at_fork(after_in_child=line.forget)
 
 
 def call(
-    method: str, path: str, params: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    idempotency_key: str | None = None,
+    is_glance: bool = False,
 ) -> dict[str, Any]:
-    """Ask Stripe and return its answer as plain JSON types.
+    """Ask Stripe and return its answer as plain JSON types; a glance waits GLANCE_SECONDS and tries once.
 
     Raises the errors of `gateway.errors`, and InsideTransaction when a database transaction is open. While the line
     rests (`billing.stripe.breaker`) nothing is asked: StripeUnavailable at once, with a known outcome.
@@ -67,18 +74,22 @@ def call(
         settings.STRIPE_SECRET_KEY,
         settings.STRIPE_API_BASE,
         settings.STRIPE_API_VERSION,
-        settings.STRIPE_TIMEOUT_SECONDS,
+        min(GLANCE_SECONDS, settings.STRIPE_TIMEOUT_SECONDS)
+        if is_glance
+        else settings.STRIPE_TIMEOUT_SECONDS,
+        0 if is_glance else NETWORK_RETRIES,
         os.getpid(),
     )
     options = {"idempotency_key": idempotency_key} if idempotency_key else {}
-    for attempt in range(RATE_LIMIT_RETRIES + 1):
+    last = 0 if is_glance else RATE_LIMIT_RETRIES
+    for attempt in range(last + 1):
         started = time.monotonic()
         try:
             answer = client.raw_request(method.lower(), path, **(params or {}), **options)
         except stripe.RateLimitError as error:
             line.answered()
             _log(method, path, started, error.http_status, _request_id(error))
-            if attempt == RATE_LIMIT_RETRIES or _told_not_to_retry(error):
+            if attempt == last or _told_not_to_retry(error):
                 raise StripeUnavailable(
                     "Stripe is being asked too often.", request_id=_request_id(error)
                 ) from error
@@ -106,13 +117,15 @@ def as_sdk_object(document: Mapping[str, Any]) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _client(key: str, base: str, version: str, timeout: int, process: int) -> stripe.StripeClient:
+def _client(
+    key: str, base: str, version: str, timeout: int, retries: int, process: int
+) -> stripe.StripeClient:
     # `process` is part of the key because connections must not be shared with a forked child.
     return stripe.StripeClient(
         key,
         stripe_version=version,
         base_addresses={"api": base},
-        max_network_retries=NETWORK_RETRIES,
+        max_network_retries=retries,
         http_client=stripe.RequestsClient(timeout=timeout),
     )
 
