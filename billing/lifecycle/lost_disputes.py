@@ -8,8 +8,7 @@ from typing import Any
 from django.db.models import F
 
 from accounts.models import Account
-from billing import alerts
-from billing.lifecycle import dispute_ends, schedules
+from billing.lifecycle import dispute_alerts, dispute_ends, schedules, stopped_invoices
 from billing.lifecycle.lease import Held
 from billing.messages import disputes as messages
 from billing.messages.words import iso, plan_name
@@ -87,8 +86,11 @@ def _end(
 ) -> bool:
     """End it with what is paid, and let nothing be collected any more but what was used."""
     invoices = [one for one in truth.invoices if shapes.invoice_subscription_id(one) == subscription["id"]]
-    did = not _is_all_by_use(subscription) and _stop_collecting(invoices, account=account, held=held, now=now)
-    how = _how(subscription, invoices)
+    did = not _is_all_by_use(subscription) and stopped_invoices.stop(
+        invoices, account=account, held=held, now=now
+    )
+    agreed = _agreed_end(subscription, truth)
+    how = _how(subscription, invoices, agreed)
     if not how:
         return did
     told = dispute_ends.ours(subscription["id"])
@@ -103,7 +105,8 @@ def _end(
                 "detail": {
                     "subscription": subscription["id"],
                     "how": how,
-                    "before": subscription["cancel_at"],
+                    # Let go of its schedule and not ended yet: then only we know what was agreed.
+                    "before": agreed or (told.detail["before"] if told and not told.done_at else None),
                     "became": "",
                 },
             },
@@ -117,7 +120,9 @@ def _end(
         return True  # ended by somebody else in between, which is what was wanted
     except gateway.InvalidRequest as refusal:
         what = f"end its subscription {subscription['id']}"
-        _tell_refused(subscription["id"], what, refusal.message, account=account, held=held, now=now)
+        dispute_alerts.not_ended(
+            subscription["id"], what, refusal.message, account=account, held=held, now=now
+        )
         if told is not None:
             # Nothing has become of the plan since it was told.
             with held.saving():
@@ -126,7 +131,16 @@ def _end(
     return True
 
 
-def _how(subscription: Doc, invoices: list[dict[str, Any]]) -> str:
+def _agreed_end(subscription: Doc, truth: Truth) -> int | None:
+    """The last day of a contract, or of a schedule that ends the plan: only the schedule itself says so."""
+    schedule = truth.schedules.get(subscription["id"])
+    ends = [subscription["cancel_at"]]
+    if schedule and schedule["end_behavior"] == "cancel" and schedule["phases"]:
+        ends.append(schedule["phases"][-1]["end_date"])
+    return min((end for end in ends if end), default=None)
+
+
+def _how(subscription: Doc, invoices: list[dict[str, Any]], ends: int | None) -> str:
     """ "at_once", "period_end", "date" (sooner than a contract says), or "": it ends soon enough."""
     is_drafted = not _is_all_by_use(subscription) and any(
         one["status"] == "draft" and one["billing_reason"] == "subscription_cycle" and one["total"] > 0
@@ -134,7 +148,6 @@ def _how(subscription: Doc, invoices: list[dict[str, Any]]) -> str:
     )
     if subscription["status"] in UNPAID or is_drafted:
         return "at_once"
-    ends = subscription["cancel_at"]
     if subscription["cancel_at_period_end"] or (ends and ends <= _paid_until(subscription)):
         return ""
     return "date" if ends else "period_end"
@@ -164,33 +177,6 @@ def _ask_to_end(subscription: Doc, how: str, found: list[dict[str, Any]], *, hel
     )
 
 
-def _stop_collecting(invoices: list[dict[str, Any]], *, account: Account, held: Held, now: datetime) -> bool:
-    """What is drafted or being retried is not charged any more; it stays to be paid by who wants to."""
-    running = [
-        one
-        for one in invoices
-        if one["status"] in ("draft", "open")
-        and one["auto_advance"]
-        and one["total"] > 0
-        # One that was sent waits for who wants to pay it.
-        and (one["status"] == "draft" or one["collection_method"] == "charge_automatically")
-    ]
-    did = False
-    for invoice in running:
-        held.renew()
-        try:
-            gateway.post(
-                f"/v1/invoices/{invoice['id']}",
-                {"auto_advance": False},
-                idempotency_key=f"dispute_stops:{invoice['id']}:{held.token}",
-            )
-            did = True
-        except gateway.InvalidRequest as refusal:
-            what = f"stop collecting {invoice['id']}"
-            _tell_refused(invoice["id"], what, refusal.message, account=account, held=held, now=now)
-    return did
-
-
 def _let_go_on(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool:
     """Take back what we did, where it is still as we left it: who canceled meanwhile has canceled."""
     did = False
@@ -213,10 +199,13 @@ def _let_go_on(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
                 did = True
             except gateway.InvalidRequest as refusal:
                 became = "not taken back"
-                _tell_not_taken_back(subscription["id"], refusal.message, account=account, held=held, now=now)
+                dispute_alerts.not_taken_back(
+                    subscription["id"], refusal.message, account=account, held=held, now=now
+                )
         with held.saving():
             dispute_ends.take_over(done.detail["subscription"], became=became)
-    return did
+    live = [one["id"] for one in truth.live()]
+    return stopped_invoices.go_on(live, account=account, held=held, now=now) or did
 
 
 def _is_as_we_left_it(subscription: Doc, done: Effect) -> bool:
@@ -313,32 +302,6 @@ def _in_words(plan: dict[str, Any]) -> str:
         day = f"{datetime.fromisoformat(plan['ends_at']):%-d %B %Y}"
         return f"{name} ends on {day} and is not charged any more; forgiven before that day, it goes on."
     return f"{name} goes on: end it at Stripe."
-
-
-def _tell_refused(name: str, what: str, refused: str, *, account: Account, held: Held, now: datetime) -> None:
-    with held.saving():
-        alerts.raise_alert(
-            key=f"end_by_hand:{name}",
-            kind="end_by_hand",
-            message=f"{account} lost a dispute and is on hold, and Stripe would not {what}: {refused} End it at "
-            "Stripe, or it is charged again.",
-            account=account,
-            now=now,
-        )
-
-
-def _tell_not_taken_back(
-    subscription_id: str, refused: str, *, account: Account, held: Held, now: datetime
-) -> None:
-    with held.saving():
-        alerts.raise_alert(
-            key=f"go_on_by_hand:{subscription_id}",
-            kind="go_on_by_hand",
-            message=f"{account} is no longer on hold, but its subscription {subscription_id} still ends: Stripe would "
-            f"not let it go on: {refused}",
-            account=account,
-            now=now,
-        )
 
 
 def _by_id(name: str, truth: Truth) -> dict[str, Any] | None:

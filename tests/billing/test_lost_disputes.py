@@ -583,3 +583,52 @@ def test_a_dispute_about_a_customer_who_was_deleted_is_not_forgotten(kaboot, bou
     assert Customer.objects.get(account=account).dispute_state == "lost"
     assert as_stripe_has_it(Subscription.objects.live().get())["cancel_at_period_end"]
     assert "dispute_won" not in [one.kind for one in Notification.objects.filter(account=account)]
+
+
+def test_forgiven_a_plan_that_a_schedule_was_to_end_still_ends_on_that_day(kaboot, bought, account, settle):
+    made = gateway.post(
+        "/v1/subscription_schedules",
+        {"from_subscription": bought.stripe_subscription_id},
+        idempotency_key="in the Dashboard",
+    )
+    phase = made["phases"][0]
+    items = [{"price": item["price"], "quantity": item.get("quantity", 1)} for item in phase["items"]]
+    gateway.post(
+        f"/v1/subscription_schedules/{made['id']}",
+        {
+            "end_behavior": "cancel",
+            "phases": [
+                {"items": items, "start_date": phase["start_date"], "end_date": phase["end_date"]},
+                {"items": items, "duration": {"interval": "month", "interval_count": 6}},
+            ],
+        },
+        idempotency_key="six months more",
+    )
+    subscriptions.sync(account=account, reason="test")
+    agreed = Subscription.objects.get().cancel_at
+    assert agreed
+
+    loses(kaboot, account, settle)
+    assert Subscription.objects.get().cancel_at < agreed
+    forgiving.forgive(account, by="dana", now=clock.wall())
+    settle()
+
+    assert Subscription.objects.get().cancel_at == agreed
+    assert as_stripe_has_it(bought)["cancel_at"] == int(agreed.timestamp())
+
+
+def test_forgiven_a_draft_of_the_plan_is_collected_as_it_was_to_be(kaboot, bought, account, settle):
+    stripe, customer = purchases.at_stripe(), Customer.objects.get(account=account).stripe_customer_id
+    of_plan = {"customer": customer, "subscription": bought.stripe_subscription_id}
+    stripe.v1.invoice_items.create({**of_plan, "amount": 300, "currency": "usd"})
+    draft = stripe.v1.invoices.create({**of_plan, "auto_advance": True})
+
+    loses(kaboot, account, settle)
+    assert not gateway.get(f"/v1/invoices/{draft.id}")["auto_advance"]
+    forgiving.forgive(account, by="dana", now=clock.wall())
+    settle()
+
+    assert gateway.get(f"/v1/invoices/{draft.id}")["auto_advance"]
+    let_pass(account, clock.now(account) + HOURS)
+    settle()
+    assert gateway.get(f"/v1/invoices/{draft.id}")["status"] == "paid"
