@@ -2,24 +2,18 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Account, User
-from billing import clock, grants
-from billing.lifecycle import subscriptions
-from billing.models import Payment, Subscription
-from simulator.hosted import invoices as hosted_invoice
-from tests.billing.shopping import DECLINED_LATER, buy, card, change_card, let_pass
+from billing import grants
+from billing.models import Subscription
 from tests.usage.conftest import NOON, assert_books_agree, opened, subscribe
 from usage import metering, periods
 from usage.models import UsageCounter
-
-if TYPE_CHECKING:
-    from simulator.core import Simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,31 +77,3 @@ def _spend_all(account: Account, now: datetime) -> int:
             account=account, feature="generations", units=left, idempotency_key=uuid.uuid4().hex, now=now
         )
     return left
-
-
-def test_a_plan_lost_for_want_of_payment_gives_no_free_allowance_for_days_it_counted_until_it_is_paid(
-    shop: "Simulator", account: Account, alice: User
-) -> None:
-    now = clock.wall()
-    account.created_at = now - timedelta(
-        days=10
-    )  # so that a free month begins ten days before the paid one ends
-    account.save(update_fields=["created_at"])
-    bought = buy(shop, account, alice, "counting_hundred_month")
-    assert bought.current_period_end
-    let_pass(account, bought.current_period_end - timedelta(days=2))
-    metering.consume(
-        account=account, feature="generations", units=50, idempotency_key="all", now=clock.now(account)
-    )
-    change_card(shop, account, DECLINED_LATER)
-    let_pass(account, bought.current_period_end + timedelta(days=17))
-    subscriptions.sync(account=account, reason="test")
-    lost = Subscription.objects.get()
-    assert (lost.status, lost.first_failed_at) == ("canceled", None)
-
-    assert metering.balance(account, "generations", now=clock.now(account)).remaining == 0
-
-    [owed] = Payment.objects.filter(account=account, status="open")
-    hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card())
-    subscriptions.sync(account=account, reason="test")
-    assert metering.balance(account, "generations", now=clock.now(account)).remaining == FREE

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import F, Q, Sum
 
 from accounts.models import Account
 from billing.access import Level
 from billing.entitlements import Entitlements
-from billing.models import Payment, Subscription
+from billing.models import Subscription
 from usage import periods
 from usage.models import UsageCounter, UsageRecord
 from usage.periods import Period
@@ -46,19 +46,9 @@ def units(rights: Entitlements, feature: str, period: Period) -> int:
 
 
 def _without_settled(others: list[Period], rights: Entitlements) -> list[Period]:
-    """Those that were not months of a subscription which ran out as agreed, without a failed payment, before now.
-
-    Once a subscription is over, its first failure is forgotten; what it left unpaid is not.
-    """
-    unpaid = Payment.objects.filter(
-        stripe_subscription_id=OuterRef("stripe_subscription_id"),
-        status__in=["open", "uncollectible"],
-        amount_due__gt=0,
-    )
+    """Those that were not months of a subscription which ran out as agreed, without a failed payment, before now."""
     settled = []
-    for subscription in Subscription.objects.filter(
-        ~Exists(unpaid), account=rights.account, first_failed_at=None
-    ):
+    for subscription in Subscription.objects.filter(account=rights.account, first_failed_at=None):
         over_at = subscription.ended_at or subscription.cancel_at
         if over_at is None and subscription.cancel_at_period_end:
             over_at = subscription.current_period_end
