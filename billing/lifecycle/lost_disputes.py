@@ -56,9 +56,13 @@ def follow(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool
 def _write(state: str, *, held: Held, was: str) -> None:
     if state != was:
         with held.saving() as customer:
-            Customer.objects.filter(pk=customer.pk).update(
-                dispute_state=state, access_version=F("access_version") + 1
-            )
+            _put(state, customer)
+
+
+def _put(state: str, customer: Customer) -> None:
+    Customer.objects.filter(pk=customer.pk).update(
+        dispute_state=state, access_version=F("access_version") + 1
+    )
 
 
 def _close_pages(truth: Truth, *, held: Held) -> bool:
@@ -257,9 +261,7 @@ def _tell(
         return
     with held.saving() as customer:
         if state != was:
-            Customer.objects.filter(pk=customer.pk).update(
-                dispute_state=state, access_version=F("access_version") + 1
-            )
+            _put(state, customer)
             plan = _plan(truth, None) if was == "lost" else {}
             messages.tell(
                 account,
