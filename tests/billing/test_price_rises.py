@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.models import Notification
 from billing import catalog, clock
 from billing.lifecycle import checkout, subscriptions
+from billing.messages import reminders
 from billing.models import Payment, PriceRise, PriceRiseStep, Subscription
 from billing.price_rises import carrying
 from billing.stripe import gateway
@@ -452,3 +453,108 @@ def test_a_rise_of_a_later_renewal_leaves_the_next_payment_as_it_is(shop, accoun
     assert f"$5.00 on {bought.current_period_end:%-d %B %Y} , to Visa" in page
     later = PriceRiseStep.objects.get().applies_at
     assert f"From the renewal on {later:%-d %B %Y} on, Pro costs $7.00 instead of $5.00." in page
+
+
+# --- A worker that was away ---------------------------------------------------------------------------------
+
+
+def announced(account, kind):
+    return Notification.objects.filter(account=account, kind=kind)
+
+
+def test_the_notice_names_what_is_charged_also_when_the_worker_is_late_with_the_rise(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    reminders.sweep(now=clock.wall())
+
+    notice = announced(account, "upcoming_charge").get()
+    assert notice.subject == f"$7.00 for Pro will be charged on {bought.current_period_end:%-d %B %Y}"
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+
+    assert paid(account) == [500, 700]
+
+
+def test_a_rise_that_missed_its_renewal_is_told_anew_with_the_day_on_which_it_comes(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    carrying.carry_on(now=clock.wall())
+
+    later = Subscription.objects.live().get().current_period_end
+    assert paid(account) == [500, 500]
+    first, second = announced(account, "price_rise").order_by("pk")
+    assert first.overtaken_at is not None
+    assert second.subject == f"Pro will cost $7.00 from {later:%-d %B %Y}"
+    let_pass(account, later - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, later + timedelta(hours=2))
+    assert paid(account) == [500, 500, 700]
+
+
+def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    made = gateway.post(
+        "/v1/subscription_schedules",
+        {"from_subscription": bought.stripe_subscription_id},
+        idempotency_key="in the Dashboard",
+    )
+    yearly = gateway.get("/v1/prices", {"lookup_keys": ["kaboot_pro_year"]})["data"][0]["id"]
+    [phase] = made["phases"]
+    now = [{"price": item["price"], "quantity": 1} for item in phase["items"]]
+    gateway.post(
+        f"/v1/subscription_schedules/{made['id']}",
+        {
+            "end_behavior": "release",
+            "phases": [
+                {"items": now, "start_date": phase["start_date"], "end_date": phase["end_date"]},
+                {
+                    "items": [{"price": yearly, "quantity": 1}],
+                    "duration": {"interval": "year", "interval_count": 1},
+                    "proration_behavior": "none",
+                },
+            ],
+        },
+        idempotency_key="a year from then on",
+    )
+    subscriptions.sync(account=account, reason="test")
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+
+    assert announced(account, "upcoming_charge").get().subject.startswith("$50.00 for Pro will be charged")
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 5000]
+
+
+def test_a_rise_told_or_called_off_after_the_notice_says_that_the_notice_is_no_longer_so(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    assert announced(account, "upcoming_charge").get().overtaken_at is None
+
+    migrate("--undo", str(PriceRise.objects.get().pk))
+
+    assert announced(account, "upcoming_charge").get().overtaken_at is not None
+    assert announced(account, "price_rise").get().overtaken_at is not None
+    assert "would cost $7.00. That is off" in announced(account, "price_rise_off").get().text
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]
