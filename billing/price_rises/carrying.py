@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -186,11 +187,15 @@ def _leave_out(step: PriceRiseStep, why: str) -> bool:
 
 
 def _say_off(step: PriceRiseStep, *, now: datetime) -> None:
-    _overtake(step, now=now)
+    """It does not come after all, or goes again after it was charged."""
+    is_charged = step.state == State.MOVED and step.applies_at is not None and now >= step.applies_at
     subscription = Subscription.objects.live().filter(account=step.account).first()
-    if subscription is not None and step.applies_at == subscription.current_period_end:
+    renews_at = subscription.current_period_end if subscription else None
+    _overtake(step, now=now)
+    if subscription is not None and (is_charged or step.applies_at == renews_at):
         reminders.overtaken(subscription, now=now)
-    _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=now)
+    charged = {"is_charged": is_charged, "next_at": renews_at.isoformat() if renews_at else None}
+    _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=now, **charged)
 
 
 def _overtake(step: PriceRiseStep, *, now: datetime) -> None:
@@ -203,7 +208,7 @@ def _put_off_key(step: PriceRiseStep) -> str:
     return f"price_rise:{step.pk}:{step.applies_at:%Y-%m-%d}"
 
 
-def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime) -> None:
+def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime, **more: Any) -> None:
     price = catalog.current().find_price(step.rise.to_lookup_key)
     plan = catalog.current().plans.get(price.plan_key) if price else None
     notify(
@@ -217,6 +222,7 @@ def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime) -> None:
             "new": step.new_amount * step.quantity,
             "currency": step.currency,
             "at": step.applies_at.isoformat() if step.applies_at else None,
+            **more,
         },
     )
 

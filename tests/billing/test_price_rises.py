@@ -197,7 +197,28 @@ def test_a_campaign_is_undone_and_the_next_invoice_has_the_old_price(
     assert PriceRiseStep.objects.get().state == "undone"
     let_pass(account, Subscription.objects.live().get().current_period_end + timedelta(hours=2))
     assert paid(account) == [500, 700, 500]
-    assert "Pro keeps its price" in told(account)
+    assert told(account)[1:] == ["Pro costs $5.00 again"]
+
+
+def test_undone_after_it_was_charged_the_letter_says_what_was_and_from_when_it_is_less(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 700]
+
+    migrate("--undo", str(PriceRise.objects.get().pk))
+
+    since, again = bought.current_period_end, Subscription.objects.live().get().current_period_end
+    letter = Notification.objects.get(account=account, kind="price_rise_off")
+    assert f"Since {since:%-d %B %Y} Pro of Alice & Co costs $7.00." in letter.text
+    assert f"From {again:%-d %B %Y} on it costs $5.00 again; what was charged so far stays" in letter.text
+    assert "would cost" not in letter.text
 
 
 def test_who_is_held_out_or_leaving_stays_and_is_listed(shop, account, alice, raise_to_seven):
