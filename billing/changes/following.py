@@ -9,7 +9,7 @@ from django.db.models import F
 
 from accounts.models import Account
 from billing import alerts
-from billing.changes import membership, planned, telling
+from billing.changes import membership, planned, telling, waiting
 from billing.changes.planned import Planned
 from billing.models import Customer, PlanChange, Subscription
 from billing.stripe.shapes import Doc
@@ -57,7 +57,8 @@ def _state_of_later(change: PlanChange, document: Doc, coming: Planned | None) -
     if coming is not None and coming.is_of(change):
         return PlanChange.State.SCHEDULED
     if change.state == PlanChange.State.SET_ASIDE:
-        return PlanChange.State.SET_ASIDE  # until what took its place is done, or it is put back
+        # Until what took its place is done, or it is put back; never where the plan does not go on.
+        return PlanChange.State.SET_ASIDE if waiting.goes_on(document) else PlanChange.State.UNDONE
     if planned.has(document, change.to_price, change.to_quantity):
         return PlanChange.State.DONE
     return PlanChange.State.UNDONE if change.state == PlanChange.State.SCHEDULED else PlanChange.State.FAILED
@@ -70,7 +71,11 @@ def _write(change: PlanChange, state: str, coming: Planned | None, *, now: datet
         change.save(update_fields=["state", "stripe_schedule_id"])
         telling.scheduled(change, now=now)
         return
-    if state == PlanChange.State.FAILED and not change.failure:
+    if change.failure == PlanChange.CALLED_OFF:
+        # Unless it was paid in that very moment.
+        state = PlanChange.State.UNDONE if state == PlanChange.State.FAILED else state
+        change.failure = ""
+    elif state == PlanChange.State.FAILED and not change.failure:
         waited = change.state == PlanChange.State.WAITING
         change.failure = NOT_CONFIRMED if waited else NOT_MADE
     change.state = state

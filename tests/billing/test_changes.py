@@ -10,10 +10,11 @@ from django.utils import timezone
 from accounts.models import Member, Notification
 from billing import clock, entitlements
 from billing.lifecycle import subscriptions
-from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription
+from billing.models import Alert, CheckoutIntent, Customer, Payment, PlanChange, Subscription
 from billing.stripe import gateway
 from simulator.hosted import checkout as hosted
 from simulator.hosted import invoices as hosted_invoice
+from simulator.hosted.outcome import NotOpen
 from tests import factories
 from tests.billing.changing import acts_for, change, due_on, look, press, token_on
 from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, change_card, let_pass
@@ -240,6 +241,76 @@ def test_what_waits_can_be_called_off(waiting, client, shop, account):
     assert asked.state == "undone"
     assert at_stripe(shop, account, "subscription")[0]["pending_update"] is None
     assert look(client, price=TOP).status_code == 200
+
+
+def billing_page(client):
+    return text(client.get("/billing/"))
+
+
+def told(account, kind):
+    return Notification.objects.filter(account=account, kind=kind)
+
+
+def test_who_cancels_while_it_waits_calls_it_off_and_no_page_asks_for_it_any_more(
+    waiting, client, shop, account
+):
+    _, asked = waiting
+    assert "The change to Enterprise, which waits for your bank, is called off" in text(
+        client.get("/billing/cancel/")
+    )
+
+    said = text(client.post("/billing/cancel/", follow=True))
+
+    assert "The change to Enterprise is off." in said
+    assert "Nothing more is charged." in said
+    assert "Confirm it" not in said and "Waits for you" not in said
+    asked.refresh_from_db()
+    assert (asked.state, asked.failure) == ("undone", "")
+    assert gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")["status"] == "void"
+    assert at_stripe(shop, account, "subscription")[0]["pending_update"] is None
+    assert "The change to Enterprise, which waited for your bank" in told(account, "canceled").get().text
+    outcome = text(client.get(f"/billing/change/{asked.pk}/"))
+    assert "was taken back, and nothing was charged. Team ends on" in outcome
+    assert "goes on" not in outcome
+    with pytest.raises(NotOpen):
+        hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    paid = len([charge for charge in at_stripe(shop, account, "charge") if charge["paid"]])
+    let_pass(account, live(account).current_period_end + timedelta(hours=2))
+    assert len([charge for charge in at_stripe(shop, account, "charge") if charge["paid"]]) == paid
+
+
+def test_what_waits_while_the_plan_is_canceled_at_stripe_is_called_off_by_the_next_look(
+    waiting, client, shop, account, settle
+):
+    _, asked = waiting
+    gateway.post(
+        f"/v1/subscriptions/{live(account).stripe_subscription_id}",
+        {"cancel_at_period_end": True},
+        idempotency_key="portal",
+    )
+    settle()
+
+    assert gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")["status"] == "void"
+    asked.refresh_from_db()
+    assert asked.state == "undone"
+    assert "Confirm it" not in billing_page(client)
+
+
+def test_when_stripe_will_not_void_it_staff_are_told_and_syncs_go_on(
+    waiting, client, shop, account, settle, stripe_fails
+):
+    _, asked = waiting
+    path = f"/v1/invoices/{asked.stripe_invoice_id}/void"
+    stripe_fails(method="POST", path=path, status=400, times=40)
+    gateway.post(
+        f"/v1/subscriptions/{live(account).stripe_subscription_id}",
+        {"cancel_at_period_end": True},
+        idempotency_key="portal",
+    )
+    settle()
+
+    assert live(account).is_canceling
+    assert "Void it at Stripe" in Alert.objects.get(kind="change_not_called_off").message
 
 
 def test_what_is_never_confirmed_is_forgotten_after_a_day(waiting, client, account):
