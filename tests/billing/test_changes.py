@@ -17,7 +17,7 @@ from simulator.hosted import invoices as hosted_invoice
 from simulator.hosted.outcome import NotOpen
 from tests import factories
 from tests.billing.changing import acts_for, change, due_on, look, press, token_on
-from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, change_card, let_pass
+from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, card, change_card, let_pass
 from tests.billing.test_billing_pages import text
 from usage import metering
 
@@ -277,6 +277,46 @@ def test_who_cancels_while_it_waits_calls_it_off_and_no_page_asks_for_it_any_mor
     paid = len([charge for charge in at_stripe(shop, account, "charge") if charge["paid"]])
     let_pass(account, live(account).current_period_end + timedelta(hours=2))
     assert len([charge for charge in at_stripe(shop, account, "charge") if charge["paid"]]) == paid
+
+
+def test_when_the_bank_does_not_confirm_it_the_page_says_so_and_what_to_do(waiting, client, shop, account):
+    _, asked = waiting
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    assert hosted.finish_authentication(shop, outcome.intent, ok=False).status == "declined"
+
+    page = client.get(f"/billing/change/{asked.pk}/")
+
+    said = text(page)
+    assert "The payment was not confirmed" in said
+    assert "Nothing was charged, and Team goes on as it is." in said
+    assert "wants to know that it is you" not in said
+    assert f'href="{asked.invoice_url}"' in page.content.decode() and "Try again at Stripe" in said
+    assert live(account).plan_key == "team"
+    billing = billing_page(client)
+    assert "The payment for the change to Enterprise was not confirmed, and nothing was charged" in billing
+    assert "Try again or call it off" in billing
+
+    again = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id, card=card())
+    assert again.status == "paid"
+    assert "Enterprise it is" in text(client.get(f"/billing/change/{asked.pk}/"))
+    asked.refresh_from_db()
+    assert asked.failure == ""
+
+
+def test_never_tried_again_what_the_bank_did_not_confirm_is_called_off_with_the_reason(
+    waiting, client, shop, account
+):
+    _, asked = waiting
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=False)
+    client.get(f"/billing/change/{asked.pk}/")
+
+    let_pass(account, clock.now(account) + timedelta(hours=24))
+
+    said = text(client.get(f"/billing/change/{asked.pk}/"))
+    assert "The plan was not changed" in said
+    assert "unable to authenticate your payment method" in said
+    assert live(account).plan_key == "team"
 
 
 def test_what_waits_while_the_plan_is_canceled_at_stripe_is_called_off_by_the_next_look(
