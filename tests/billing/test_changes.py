@@ -319,6 +319,33 @@ def test_never_tried_again_what_the_bank_did_not_confirm_is_called_off_with_the_
     assert live(account).plan_key == "team"
 
 
+def test_the_bank_s_question_is_told_once_and_no_longer_so_once_it_is_called_off(
+    waiting, client, shop, account, settle
+):
+    _, asked = waiting
+    for _ in range(2):
+        outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+        assert outcome.status == "requires_action"
+        settle()
+        subscriptions.sync(account=account, reason="test")
+    [notice] = told(account, "action_required")
+    assert notice.overtaken_at is None
+
+    client.post(f"/billing/change/{asked.pk}/take-back/")
+
+    [notice] = told(account, "action_required")
+    assert notice.overtaken_at is not None
+    assert "No longer so" in text(client.get("/notifications/"))
+
+
+def test_the_bank_s_question_is_no_longer_so_once_it_is_answered(waiting, client, shop, account, settle):
+    _, asked = waiting
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=True)
+    settle()
+    assert told(account, "action_required").get().overtaken_at is not None
+
+
 def test_what_waits_while_the_plan_is_canceled_at_stripe_is_called_off_by_the_next_look(
     waiting, client, shop, account, settle
 ):

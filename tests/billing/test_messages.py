@@ -195,6 +195,12 @@ def test_a_bank_that_wants_its_customer_is_told_with_the_page_to_confirm_on(kabo
     words = latest(account, "action_required").text
     assert f"Confirm it here: {subscription.open_invoice_url}" in words
 
+    [asked] = Payment.objects.filter(account=account, status="open")
+    void = f"/v1/invoices/{asked.stripe_invoice_id}/void"
+    gateway.post(void, idempotency_key="void")
+    sync(account)
+    assert latest(account, "action_required").overtaken_at is not None
+
 
 def test_canceling_and_taking_it_back_as_often_as_one_likes(kaboot, account, alice):
     subscription = buy(kaboot, account, alice, "kaboot_pro_month")
