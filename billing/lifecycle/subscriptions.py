@@ -230,7 +230,7 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
 def _is_canceled_anyway(subscription: Subscription, *, held: Held) -> None:
     """Who cancels what ends for a lost dispute means it: forgiven or not, it stays canceled."""
     with held.saving():
-        dispute_ends.take_over(subscription.stripe_subscription_id, became="canceled by the customer")
+        dispute_ends.take_over(subscription.stripe_subscription_id, became=dispute_ends.CANCELED)
 
 
 def _live(account: Account) -> Subscription:
