@@ -271,6 +271,8 @@ def _tell(
     with held.saving() as customer:
         if state != was:
             _put(state, customer)
+            if was == "lost":
+                dispute_alerts.hold_is_over(account, now=now)
             plan = _plan(truth, None) if was == "lost" else {}
             messages.tell(
                 account,

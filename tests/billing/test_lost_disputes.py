@@ -186,6 +186,53 @@ def test_a_late_letter_does_not_open_again_what_staff_resolved(kaboot, bought, a
     assert not Alert.objects.filter(resolved_at=None).exists()
 
 
+def test_an_alert_about_a_dispute_is_resolved_when_that_is_no_longer_where_it_stands(
+    kaboot, bought, account, settle
+):
+    def open_alerts():
+        return [one.key.rpartition(":")[2] for one in Alert.objects.filter(kind="dispute", resolved_at=None)]
+
+    found = dispute(kaboot, account)
+    settle()
+    assert open_alerts() == ["needs_response"]
+    purchases.at_stripe().v1.disputes.close(found["id"])
+    settle()
+    assert open_alerts() == ["lost"]
+
+    forgive(account)
+    settle()
+
+    assert open_alerts() == []
+    sync(account)
+    assert open_alerts() == []
+
+
+def test_a_dispute_that_was_won_leaves_staff_nothing_to_do(kaboot, bought, account, settle):
+    found = loses(kaboot, account, settle)
+    with kaboot.transaction():
+        bank.reverse(kaboot, kaboot.store.get("dispute", found["id"]))
+    settle()
+
+    assert "It was won" in Alert.objects.get(key__endswith=":won").message
+    assert not Alert.objects.filter(kind="dispute", resolved_at=None).exists()
+
+
+def test_forgiven_what_was_to_be_ended_by_hand_is_not_to_be_ended_any_more(
+    kaboot, bought, account, settle, stripe_fails
+):
+    lose(kaboot, account)
+    stripe_fails(
+        method="POST", path=f"/v1/subscriptions/{bought.stripe_subscription_id}", status=400, times=100
+    )
+    settle()
+    assert Alert.objects.filter(kind="end_by_hand", resolved_at=None).exists()
+    stripe_fails.call_off()
+
+    forgive(account)
+
+    assert not Alert.objects.filter(kind="end_by_hand", resolved_at=None).exists()
+
+
 def test_forgiven_before_its_last_day_the_plan_goes_on_as_before(kaboot, bought, account, as_alice, settle):
     loses(kaboot, account, settle)
 
