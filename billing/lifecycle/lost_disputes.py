@@ -252,6 +252,8 @@ def _tell_lost(
                     break
             became = _in_words(plan)
             disputes.tell_staff(dispute, account=account, now=now, became=became, is_news=is_news)
+        for dispute in disputes.undecided(found):
+            messages.tell_opened(account, dispute=dispute, is_on_hold=True, now=now)
         for dispute in found:
             disputes.tell_staff(dispute, account=account, now=now)
 
@@ -274,14 +276,17 @@ def _tell(
             if was == "lost":
                 dispute_alerts.hold_is_over(account, now=now)
             plan = _plan(truth, None) if was == "lost" else {}
-            messages.tell(
-                account,
-                state=state,
-                version=customer.access_version + 1,
-                now=now,
-                was_lost=was == "lost",
-                **plan,
-            )
+            if was == "lost" or state == "":
+                messages.tell_over(
+                    account,
+                    state=state,
+                    version=customer.access_version + 1,
+                    now=now,
+                    was_lost=was == "lost",
+                    **plan,
+                )
+        for dispute in disputes.undecided(found):
+            messages.tell_opened(account, dispute=dispute, is_on_hold=False, now=now)
         for dispute in found:
             disputes.tell_staff(dispute, account=account, now=now)
 

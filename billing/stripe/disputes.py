@@ -96,6 +96,11 @@ def lost(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dispute for dispute in _unforgiven(found) if dispute["status"] == "lost"]
 
 
+def undecided(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those in which the bank still asks for the money."""
+    return [dispute for dispute in found if STATES.get(dispute["status"]) == "open"]
+
+
 def forgiven_key(dispute_id: str) -> str:
     """Names, among the effects, a lost dispute that counts no longer."""
     return f"dispute_forgiven:{dispute_id}"

@@ -207,6 +207,50 @@ def test_an_alert_about_a_dispute_is_resolved_when_that_is_no_longer_where_it_st
     assert open_alerts() == []
 
 
+@pytest.fixture
+def paid_twice(kaboot, account, bought, settle):
+    """Two months are paid, and the older payment is disputed and lost."""
+    let_pass(account, bought.current_period_end + HOURS)
+    settle()
+    first = next(one for one in at_stripe(kaboot, account, "charge") if one["paid"])
+    with kaboot.transaction():
+        found = bank.open_for(kaboot, first)
+    purchases.at_stripe().v1.disputes.close(found["id"])
+    settle()
+    assert Customer.objects.get(account=account).dispute_state == "lost"
+
+
+def test_a_second_dispute_is_told_though_the_account_is_on_hold_already(
+    kaboot, paid_twice, account, as_alice, settle
+):
+    before = len(told(account, "dispute_opened"))
+
+    dispute(kaboot, account)
+    settle()
+    sync(account)
+
+    more = told(account, "dispute_opened")[before:]
+    assert [one.text.splitlines()[0] for one in more] == [
+        "A bank has asked for a payment of $5.00 by Alice & Co back. If that was a mistake, ask the bank to withdraw "
+        "it; that is the quickest way for everybody. The account is on hold for another dispute, and stays so "
+        "meanwhile."
+    ]
+
+
+def test_forgiven_while_another_dispute_is_undecided_the_end_of_the_hold_is_told(
+    kaboot, paid_twice, account, settle
+):
+    dispute(kaboot, account)
+    settle()
+
+    forgive(account)
+    settle()
+
+    [mail] = told(account, "dispute_won")
+    assert mail.subject == "Alice & Co is no longer on hold"
+    assert "Pro goes on" in mail.text and "Another payment is still disputed" in mail.text
+
+
 def test_a_dispute_that_was_won_leaves_staff_nothing_to_do(kaboot, bought, account, settle):
     found = loses(kaboot, account, settle)
     with kaboot.transaction():
