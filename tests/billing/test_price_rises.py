@@ -18,6 +18,7 @@ from billing.price_rises import carrying
 from billing.stripe import gateway
 from tests import factories
 from tests.accounts.conftest import acting_for
+from tests.billing.changing import change
 from tests.billing.shopping import buy, let_pass, pay
 from tests.billing.test_billing_pages import text
 
@@ -523,42 +524,23 @@ def test_a_rise_that_missed_its_renewal_is_told_anew_with_the_day_on_which_it_co
 
 
 def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(
-    shop, account, alice, raise_to_seven
+    shop, account, alice, settings, tmp_path
 ):
-    bought = buy(shop, account, alice, KEY)
-    raise_to_seven()
-    begin(notice_days=7)
+    bought = buy(shop, account, alice, "kaboot_pro_year")
+    assert change(acting_for(account, alice), price=KEY).state == "scheduled"
+    file = tmp_path / "raised.toml"
+    file.write_text(Path(settings.BILLING_CATALOG).read_text().replace("amount = 5000\n", "amount = 7000\n"))
+    settings.BILLING_CATALOG = str(file)
+    call_command("sync_catalog", verbosity=0)
+    let_pass(account, bought.current_period_end - timedelta(days=60))
+    migrate("--from", "kaboot_pro_year", "--to", "kaboot_pro_year", "--reason", "costs rose")
     carrying.carry_on(now=clock.wall())
-    made = gateway.post(
-        "/v1/subscription_schedules",
-        {"from_subscription": bought.stripe_subscription_id},
-        idempotency_key="in the Dashboard",
-    )
-    yearly = gateway.get("/v1/prices", {"lookup_keys": ["kaboot_pro_year"]})["data"][0]["id"]
-    [phase] = made["phases"]
-    now = [{"price": item["price"], "quantity": 1} for item in phase["items"]]
-    gateway.post(
-        f"/v1/subscription_schedules/{made['id']}",
-        {
-            "end_behavior": "release",
-            "phases": [
-                {"items": now, "start_date": phase["start_date"], "end_date": phase["end_date"]},
-                {
-                    "items": [{"price": yearly, "quantity": 1}],
-                    "duration": {"interval": "year", "interval_count": 1},
-                    "proration_behavior": "none",
-                },
-            ],
-        },
-        idempotency_key="a year from then on",
-    )
-    subscriptions.sync(account=account, reason="test")
-    let_pass(account, bought.current_period_end - timedelta(days=2))
+    let_pass(account, bought.current_period_end - timedelta(days=29))
     carrying.carry_on(now=clock.wall())
 
-    assert announced(account, "upcoming_charge").get().subject.startswith("$50.00 for Pro will be charged")
+    assert announced(account, "yearly_renewal").get().context["amount"] == 500
     let_pass(account, bought.current_period_end + timedelta(hours=2))
-    assert paid(account) == [500, 5000]
+    assert paid(account) == [5000, 500]
 
 
 def test_a_rise_told_or_called_off_after_the_notice_says_that_the_notice_is_no_longer_so(
