@@ -276,6 +276,8 @@ def _tell(
             if was == "lost":
                 dispute_alerts.hold_is_over(account, now=now)
             plan = _plan(truth, None) if was == "lost" else {}
+            if state == "":
+                disputes.nothing_left(found, account=account, now=now)
             if was == "lost" or state == "":
                 messages.tell_over(
                     account,

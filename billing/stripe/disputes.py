@@ -127,6 +127,14 @@ def tell_staff(
     standing.update(resolved_at=now)
 
 
+def nothing_left(found: Iterable[dict[str, Any]], *, account: Account, now: datetime) -> None:
+    """Of those that are not disputes any more Stripe lists none: the alerts about them are resolved."""
+    standing = Alert.objects.filter(account=account, kind="dispute", resolved_at=None)
+    for dispute in found:
+        standing = standing.exclude(key__startswith=f"dispute:{dispute['id']}:")
+    standing.update(resolved_at=now)
+
+
 def _raise(dispute: dict[str, Any], *, account: Account | None, became: str, now: datetime) -> None:
     words = f"{WORDS.get(dispute['status'], ANSWER_IT)} {became}".strip()
     alerts.raise_alert(
