@@ -187,7 +187,7 @@ def money_back(request: AccountRequest) -> HttpResponse:
     else:
         messages.success(
             request,
-            f"{money.text(taken.amount, taken.currency)} are on their way back to your card, and the plan is over. "
+            f"{money.text(taken.amount, taken.currency)} is on its way back to your card, and the plan is over. "
             "Banks take 5 to 10 days to show it.",
         )
     return redirect("billing:settings")
