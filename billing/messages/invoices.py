@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.notifications import notify, overtake
@@ -12,6 +12,10 @@ from billing.messages.words import card, iso, plan_name
 from billing.models import Customer, Payment, Subscription
 from billing.models.subscriptions import Status
 from billing.stripe.truth import Truth
+
+# An invoice is a draft for about an hour, and then charged:
+# https://docs.stripe.com/billing/invoices/subscription#subscription-lifecycle
+AS_A_DRAFT = timedelta(hours=3)
 
 
 def tell(
@@ -86,10 +90,20 @@ def _receipt(facts: _Facts) -> None:
         payment.stripe_invoice_id,
         amount=payment.amount_paid,
         description=payment.description,
+        dated_at=iso(_dated_at(payment)),
         paid_at=iso(payment.paid_at),
         pdf_url=payment.invoice_pdf_url,
         card=card(facts.customer),
     )
+
+
+def _dated_at(payment: Payment) -> datetime | None:
+    """The day of a charge is its invoice's, as in the notice before it and in the list of payments: Stripe writes it
+    when the period ends and charges it an hour later, which may be the next day. Paid later, it has a day of its own.
+    """
+    if payment.paid_at is not None and payment.paid_at - payment.created_at <= AS_A_DRAFT:
+        return payment.created_at
+    return payment.paid_at
 
 
 def _owed(facts: _Facts, known: Payment | None, *, intent: Mapping[str, Any]) -> None:
