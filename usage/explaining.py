@@ -8,8 +8,9 @@ from datetime import datetime
 
 from accounts.models import Account, Notification
 from billing import access, catalog, credits, entitlements, money
+from billing.deals import agreed
 from billing.entitlements import Entitlements, facts_of
-from billing.models import Alert, Customer, Payment, PlanChange, PlanGrant, Subscription
+from billing.models import Alert, Customer, Offer, Payment, PlanChange, PlanGrant, Subscription
 from usage import metering
 from usage.metering import Balance, spending
 from usage.models import Budget, MeterDelivery, Reservation, UsageRecord
@@ -34,6 +35,7 @@ def explain(account: Account, *, now: datetime) -> list[Part]:
             ("Who and when", _who(account, now)),
             ("What the account may do, and why", _rights(rights)),
             ("What was bought", _bought(account, now)),
+            ("What was offered and agreed", _agreed(account)),
             ("What was given by staff", _given(account, now)),
             ("What is counted", _counted(rights)),
             ("What was charged", _charged(account)),
@@ -102,6 +104,26 @@ def _bought(account: Account, now: datetime) -> Iterator[str]:
             yield f"  to be looked at: {subscription.review_reason}"
     for change in PlanChange.objects.filter(account=account).order_by("-pk")[:5]:
         yield f"Change {change.pk}: {change}"
+
+
+def _agreed(account: Account) -> Iterator[str]:
+    for offer in Offer.objects.filter(account=account).select_related("made_by").order_by("-pk")[:10]:
+        yield (
+            f"Offer {offer.pk}: {offer.plan_key} × {offer.seats} for "
+            f"{money.text(agreed.total(offer), offer.currency)} a {offer.interval}, made on {_at(offer.created_at)} by "
+            f"{offer.made_by or 'nobody known'} and sent to {offer.recipient or 'an address that was erased'}: "
+            f"{offer.get_state_display().lower()}"
+        )
+        if offer.state == Offer.State.ACCEPTED:
+            who = (
+                f"{offer.accepted_name} <{offer.accepted_email}>"
+                if offer.accepted_name
+                else "a name that was erased"
+            )
+            until = f", agreed until {_at(offer.until)}" if offer.until else ", until it is canceled"
+            yield (
+                f"  accepted on {_at(offer.accepted_at)} by {who}; {offer.stripe_subscription_id} began then{until}"
+            )
 
 
 def _given(account: Account, now: datetime) -> Iterator[str]:

@@ -158,6 +158,8 @@ class Delivery(models.Model):
         WAITING = "waiting", "Waiting"
         DELIVERED = "delivered", "Delivered"
         GIVEN_UP = "given_up", "Given up"
+        # What it says was no longer so before it left.
+        OVERTAKEN = "overtaken", "No longer so, not sent"
 
     notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="deliveries")
     channel = models.CharField(max_length=8, choices=Channel)

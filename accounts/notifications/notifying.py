@@ -88,10 +88,13 @@ def overtake(*, account: Account, key: str, now: datetime) -> None:
     """What was told under `key` to the account is no longer so: the list in the site says it, and it is new to nobody.
 
     For what was to come and was taken back, in the transaction that takes it back. Mail that has left has left: what
-    is told instead follows it. `now` is the account's time.
+    is told instead follows it. What has not left by mail or to Slack is not sent; servers are told everything.
+    `now` is the account's time.
     """
     told = Notification.objects.filter(key=_name(account, key, "billing"), overtaken_at=None)
     InboxEntry.objects.filter(notification__in=told, read_at=None).update(read_at=timezone.now())
+    owed = Delivery.objects.filter(notification__in=told, state=Delivery.State.WAITING)
+    owed.exclude(channel=Delivery.Channel.WEBHOOK).update(state=Delivery.State.OVERTAKEN)
     told.update(overtaken_at=now)
 
 

@@ -56,8 +56,10 @@ def deliver_due(*, now: datetime) -> int:
 
 
 def again(delivery: Delivery, *, now: datetime) -> None:
-    """Owe it once more, from the start of the schedule: the button “Send again”. `now` is wall time."""
-    Delivery.objects.filter(pk=delivery.pk).update(
+    """Owe it once more, from the start of the schedule: the button “Send again”; never what was no longer so before it
+    left. `now` is wall time.
+    """
+    Delivery.objects.filter(pk=delivery.pk).exclude(state=Delivery.State.OVERTAKEN).update(
         state=Delivery.State.WAITING, attempts=0, next_attempt_at=now, last_error=""
     )
 
@@ -108,7 +110,8 @@ def _failed(delivery: Delivery, error: Exception, *, now: datetime) -> None:
     explanation = SECRET.sub("[secret]", f"{type(error).__name__}: {error}")[:300]
     is_last = delivery.attempts > len(SCHEDULE)
     retry_at = now + _delay(delivery.attempts)
-    Delivery.objects.filter(pk=delivery.pk).update(
+    # What is no longer so by now is not tried again.
+    Delivery.objects.filter(pk=delivery.pk).exclude(state=Delivery.State.OVERTAKEN).update(
         last_error=explanation,
         next_attempt_at=retry_at,
         state=Delivery.State.GIVEN_UP if is_last else Delivery.State.WAITING,

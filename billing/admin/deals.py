@@ -24,6 +24,7 @@ from billing.deals import agreed, offers, place
 from billing.models import Enquiry, Offer
 
 OPEN_FOR = timedelta(days=30)
+ON_HOLD = "{account} is on hold: nobody accepts the offer before that ends (Customers: Let go on, Forgive disputes)."
 TAKES_THE_PLACE = (
     "A plan that it pays or tries already is replaced when the offer is accepted: what is paid and not used is "
     "credited on the first invoice, and no card is charged any more. The offer says so."
@@ -150,6 +151,9 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "per_period",
         "state",
         "open_until",
+        "accepted_at",
+        "accepted_name",
+        "stripe_subscription_id",
         "until",
     )
     list_filter = ("state", "plan_key", "interval")
@@ -199,7 +203,11 @@ class OfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return
         assert isinstance(request.user, User)
         made = offers.make(**form.wanted(), now=clock.now(form.cleaned_data["account"]), by=request.user)
-        obj.pk, obj.created_at, obj.account = made.pk, made.created_at, made.account
+        # The form's own row was never filled in, and Django's message names it.
+        obj.pk, obj.created_at = made.pk, made.created_at
+        obj.account, obj.plan_key = made.account, made.plan_key
+        if place.is_on_hold(made.account):
+            self.message_user(request, ON_HOLD.format(account=made.account), messages.WARNING)
         if said := place.words(made):
             self.message_user(request, f"The customer reads: {said}", messages.WARNING)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,7 +13,10 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from billing import catalog, clock, grants
+from billing.deals import place
 from billing.models import PlanGrant
+
+ON_HOLD = "{account} is on hold and has nothing of the plan before that ends (Customers: Let go on, Forgive disputes)."
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -110,6 +113,8 @@ class PlanGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             overrides=obj.overrides,
         )
         obj.pk, obj.created_at = given.pk, given.created_at
+        if place.is_on_hold(obj.account):
+            self.message_user(request, ON_HOLD.format(account=obj.account), messages.WARNING)
 
     @admin.action(description="Take back now", permissions=["change"])
     def take_back(self, request: HttpRequest, queryset: QuerySet[PlanGrant]) -> None:

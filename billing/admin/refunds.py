@@ -81,7 +81,7 @@ def give_back(request: HttpRequest, payment_id: int) -> HttpResponse:
         else:
             shown = money.text(form.cleaned_data["amount"], payment.currency)
             _log(request, payment, f"{shown} given back: {form.cleaned_data['reason']}")
-            messages.success(request, f"{shown} are on their way back.")
+            messages.success(request, f"{shown} is on its way back.")
             return there
     context = {
         **admin.site.each_context(request),

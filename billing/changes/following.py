@@ -9,13 +9,14 @@ from django.db.models import F
 
 from accounts.models import Account
 from billing import alerts
-from billing.changes import membership, planned, telling
+from billing.changes import membership, planned, telling, waiting
 from billing.changes.planned import Planned
 from billing.models import Customer, PlanChange, Subscription
 from billing.stripe.shapes import Doc
 from billing.stripe.truth import Truth, is_live
 
 NOT_CONFIRMED = "The payment was not confirmed in time."
+NOT_CONFIRMED_YET = "The payment was not confirmed."
 NOT_MADE = "The change was not made."
 
 
@@ -36,6 +37,8 @@ def settle(truth: Truth, *, account: Account, now: datetime) -> None:
         state = _state(change, found.get(name), coming.get(name))
         if state != change.state:
             _write(change, state, coming.get(name), now=now)
+        elif state == PlanChange.State.WAITING:
+            _note_refusal(change, truth.intents.get(change.stripe_invoice_id))
     for name, ahead in coming.items():
         _adopt(name, ahead, account=account, now=now)
     membership.owe_if_behind(account, now=now)
@@ -57,7 +60,8 @@ def _state_of_later(change: PlanChange, document: Doc, coming: Planned | None) -
     if coming is not None and coming.is_of(change):
         return PlanChange.State.SCHEDULED
     if change.state == PlanChange.State.SET_ASIDE:
-        return PlanChange.State.SET_ASIDE  # until what took its place is done, or it is put back
+        # Until what took its place is done, or it is put back; never where the plan does not go on.
+        return PlanChange.State.SET_ASIDE if waiting.goes_on(document) else PlanChange.State.UNDONE
     if planned.has(document, change.to_price, change.to_quantity):
         return PlanChange.State.DONE
     return PlanChange.State.UNDONE if change.state == PlanChange.State.SCHEDULED else PlanChange.State.FAILED
@@ -70,9 +74,15 @@ def _write(change: PlanChange, state: str, coming: Planned | None, *, now: datet
         change.save(update_fields=["state", "stripe_schedule_id"])
         telling.scheduled(change, now=now)
         return
-    if state == PlanChange.State.FAILED and not change.failure:
+    if change.failure == PlanChange.CALLED_OFF:
+        # Unless it was paid in that very moment.
+        state = PlanChange.State.UNDONE if state == PlanChange.State.FAILED else state
+        change.failure = ""
+    elif state == PlanChange.State.FAILED and not change.failure:
         waited = change.state == PlanChange.State.WAITING
         change.failure = NOT_CONFIRMED if waited else NOT_MADE
+    if state == PlanChange.State.DONE:
+        change.failure = ""
     change.state = state
     change.finished_at = now
     change.save(update_fields=["state", "failure", "finished_at"])
@@ -93,6 +103,18 @@ def _write(change: PlanChange, state: str, coming: Planned | None, *, now: datet
     elif gave_way is not None:
         # To be planned again, by the sync that is asked for.
         Customer.objects.filter(pk=change.account_id).update(sync_wanted=F("sync_wanted") + 1)
+
+
+def _note_refusal(change: PlanChange, intent: Doc | None) -> None:
+    """The bank said no, or was not answered; it may be tried again as long as the change waits."""
+    if intent is None:
+        return
+    refusal = intent.get("last_payment_error") or {}
+    is_refused = intent["status"] == "requires_payment_method"
+    failure = (refusal.get("message") or NOT_CONFIRMED_YET)[:300] if is_refused else ""
+    if failure != change.failure:
+        change.failure = failure
+        change.save(update_fields=["failure"])
 
 
 def _adopt(subscription_id: str, coming: Planned, *, account: Account, now: datetime) -> None:

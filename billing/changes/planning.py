@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts.models import Account
 from billing import alerts, catalog
-from billing.changes import planned, request, telling
+from billing.changes import planned, request, telling, waiting
 from billing.changes.refusals import ChangeRefused
 from billing.changes.wishes import Wish
 from billing.lifecycle import archived, customers, schedules
@@ -67,8 +67,8 @@ def put_back(truth: Truth, *, account: Account, held: Held, now: datetime) -> bo
     """Plan again what was set aside for a change at once that did not come about. Answers True when something was
     done: then ask anew.
 
-    Not while that change may still be paid. What cannot be planned any more (the plan ends, or is another one by
-    now) is taken back and told. Raises LeaseLost and the gateway's errors.
+    Not while that change may still be paid, nor on a plan that ends or pauses. What cannot be planned any more (the
+    plan is another one by now) is taken back and told. Raises LeaseLost and the gateway's errors.
     """
     mine = PlanChange.objects.filter(account=account)
     aside = mine.filter(state=PlanChange.State.SET_ASIDE).order_by("-pk").first()
@@ -78,6 +78,8 @@ def put_back(truth: Truth, *, account: Account, held: Held, now: datetime) -> bo
     found = next((one for one in truth.live() if one["id"] == aside.stripe_subscription_id), None)
     if planned.is_still_there(aside, truth):
         return False  # it was never let go of; the projection says so
+    if not waiting.goes_on(found):
+        return False  # nor will it be again; the projection says that, too
     wish = _wish_again(aside, found)
     if wish is None:
         _give_up(aside, "", held=held, now=now)
@@ -93,8 +95,6 @@ def _wish_again(aside: PlanChange, document: Doc | None) -> Wish | None:
     """The same wish, if what it began from is still what is paid for."""
     subscription = Subscription.objects.filter(stripe_subscription_id=aside.stripe_subscription_id).first()
     if document is None or subscription is None:
-        return None
-    if document["cancel_at_period_end"] or document["cancel_at"] or document["pause_collection"]:
         return None
     prices = catalog.current().in_currency(document["currency"])
     price = prices.find_price(aside.to_price)
@@ -116,7 +116,7 @@ def _wish_again(aside: PlanChange, document: Doc | None) -> Wish | None:
 
 
 def _give_up(aside: PlanChange, refused: str, *, held: Held, now: datetime) -> None:
-    """Staff are told where Stripe or the price list refused it; a plan that ends or is another one needs nobody."""
+    """Staff are told where Stripe or the price list refused it; a plan that is another one by now needs nobody."""
     with held.saving():
         aside.state, aside.finished_at, aside.failure = PlanChange.State.UNDONE, now, refused[:300]
         aside.save(update_fields=["state", "finished_at", "failure"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from accounts.notifications import notify, overtake
@@ -28,7 +29,7 @@ def done(change: PlanChange, *, now: datetime, gave_way: PlanChange | None = Non
             **names(change),
             "at": now.isoformat(),
             "next_at": renews_at and renews_at.isoformat(),
-            **_taken_back(gave_way),
+            **_gave_way(gave_way),
         },
     )
 
@@ -62,7 +63,17 @@ def overtaken(change: PlanChange, *, now: datetime) -> None:
     overtake(account=change.account, key=f"downgrade_scheduled:{change.nonce}", now=now)
 
 
-def _taken_back(change: PlanChange | None) -> dict[str, str]:
+def taken_back(off: Iterable[PlanChange]) -> dict[str, str]:
+    """For the messages about a plan that ends or pauses: what goes with it, planned (`taken_back`) or waiting for its
+    payment (`called_off`).
+    """
+    found: dict[str, str] = {}
+    for change in off:
+        found |= _gave_way(change) if change.is_later else {"called_off": names(change)["after"]}
+    return found
+
+
+def _gave_way(change: PlanChange | None) -> dict[str, str]:
     if change is None:
         return {}
     return {"taken_back": names(change)["after"], "taken_back_at": change.takes_effect_at.isoformat()}
@@ -78,7 +89,7 @@ def _seats(change: PlanChange, gave_way: PlanChange | None, *, now: datetime) ->
             "before": change.from_quantity,
             "after": change.to_quantity,
             "plan": plan_name(change.to_plan_key),
-            **_taken_back(gave_way),
+            **_gave_way(gave_way),
         },
     )
 

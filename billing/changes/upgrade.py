@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import Account
-from billing.changes import request
+from billing.changes import request, waiting
 from billing.changes.wishes import Wish
 from billing.lifecycle import subscriptions
 from billing.lifecycle.lease import Held
@@ -47,7 +47,7 @@ def pay_and_change(
         _wait(change, invoice, held=held)
         return
     held.renew()
-    _void(invoice["id"])
+    waiting.void(invoice["id"])
     reason = ((intent.get("last_payment_error") or {}).get("message")) or f"{DECLINED}."
     _fail(change, reason, held=held)
 
@@ -58,28 +58,13 @@ def call_off(*, account: Account, change: PlanChange, now: datetime) -> None:
         change.refresh_from_db()
         if change.state != PlanChange.State.WAITING:
             raise subscriptions.NothingToChange("This change does not wait for anything any more.")
-        _void(change.stripe_invoice_id)
-        with held.saving():
-            # Paid in this very moment in the other window: the sync after this says so.
-            found = PlanChange.objects.filter(pk=change.pk, state=PlanChange.State.WAITING)
-            found.update(state=PlanChange.State.STARTED, invoice_url="")
-    PlanChange.objects.filter(pk=change.pk, state=PlanChange.State.FAILED).update(
-        state=PlanChange.State.UNDONE, failure="", finished_at=now
-    )
+        waiting.call_off(change, held=held)
     change.refresh_from_db()
 
 
 def _intent(invoice: dict[str, Any]) -> dict[str, Any]:
     names = shapes.invoice_payment_intent_ids(invoice)
     return gateway.get(f"/v1/payment_intents/{names[-1]}") if names else {}
-
-
-def _void(invoice_id: str) -> None:
-    try:
-        gateway.post(f"/v1/invoices/{invoice_id}/void", idempotency_key=f"void:{invoice_id}")
-    except gateway.InvalidRequest:
-        if gateway.get(f"/v1/invoices/{invoice_id}")["status"] == "open":
-            raise
 
 
 def _wait(change: PlanChange, invoice: dict[str, Any], *, held: Held) -> None:

@@ -197,6 +197,7 @@ def words(offer: Offer) -> dict[str, Any]:
             if key in prices.features
         ],
         "place": place.words(offer),
+        "is_on_hold": place.is_on_hold(offer.account),
         "has_free_days": place.has_free_days(offer),
         "company": prices.company,
         "has_tax": settings.STRIPE_AUTOMATIC_TAX,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from accounts.models import Account
-from billing import bought
+from billing import bought, catalog
 from billing.deals import agreed
-from billing.models import Effect, Offer, Subscription
+from billing.models import Customer, Effect, Offer, Subscription
 
 
 def running(account: Account) -> Subscription | None:
@@ -14,8 +14,23 @@ def running(account: Account) -> Subscription | None:
     return live.select_related("offer").first()
 
 
+def is_on_hold(account: Account) -> bool:
+    """Whether an offer cannot be accepted, nor a plan be used that is given, until staff end the hold."""
+    customer = Customer.objects.filter(account=account).first()
+    return customer is not None and customer.is_on_hold
+
+
 def words(offer: Offer) -> str:
-    """For whoever accepts it: what it takes the place of and what becomes of the money paid; empty for a first plan."""
+    """For whoever accepts it: what it takes the place of and what becomes of the money paid; empty for a first plan.
+
+    On hold, that it cannot be accepted now: then nothing is promised.
+    """
+    if offer.state == Offer.State.OPEN and is_on_hold(offer.account):
+        company = catalog.current().company
+        return (
+            "The account is on hold, so this cannot be accepted now. Write to "
+            f"{company.support_email}, and we will sort it out."
+        )
     found = running(offer.account) if offer.state == Offer.State.OPEN else None
     if found is None:
         return ""

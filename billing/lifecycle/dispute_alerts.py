@@ -7,6 +7,7 @@ from datetime import datetime
 from accounts.models import Account
 from billing import alerts
 from billing.lifecycle.lease import Held
+from billing.models import Alert
 
 
 def not_ended(name: str, what: str, refused: str, *, account: Account, held: Held, now: datetime) -> None:
@@ -48,3 +49,9 @@ def not_finished(invoice_id: str, refused: str, *, account: Account, held: Held,
             account=account,
             now=now,
         )
+
+
+def hold_is_over(account: Account, *, now: datetime) -> None:
+    """What was to be ended by hand is to go on now. In the transaction that ends the hold."""
+    by_hand = Alert.objects.filter(account=account, kind="end_by_hand", resolved_at=None)
+    by_hand.update(resolved_at=now)

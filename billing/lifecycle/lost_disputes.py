@@ -8,11 +8,12 @@ from typing import Any
 from django.db.models import F
 
 from accounts.models import Account
+from billing.changes import telling, waiting
 from billing.lifecycle import dispute_alerts, dispute_ends, schedules, stopped_invoices
 from billing.lifecycle.lease import Held
 from billing.messages import disputes as messages
 from billing.messages.words import iso, plan_name
-from billing.models import Customer, Effect, Subscription
+from billing.models import Customer, Effect, PlanChange, Subscription
 from billing.models.subscriptions import Status
 from billing.signals import subscription_about_to_change
 from billing.stripe import disputes, gateway, shapes
@@ -111,6 +112,7 @@ def _end(
                     "how": how,
                     # Let go of its schedule and not ended yet: then only we know what was agreed.
                     "before": agreed or (told.detail["before"] if told and not told.done_at else None),
+                    "let_go": _under_way(subscription) or (told.detail.get("let_go") if told else []),
                     "became": "",
                 },
             },
@@ -119,6 +121,7 @@ def _end(
     subscription_about_to_change.send(Subscription, account=account, now=now)
     held.renew()
     try:
+        waiting.call_off_all(held=held)
         _ask_to_end(subscription, how, found, held=held)
     except gateway.NotFound:
         return True  # ended by somebody else in between, which is what was wanted
@@ -133,6 +136,12 @@ def _end(
                 Effect.objects.filter(pk=told.pk).update(done_at=told.done_at)
         return did
     return True
+
+
+def _under_way(subscription: Doc) -> list[int]:
+    """What was planned, or waits for its payment, goes with the plan."""
+    changes = PlanChange.objects.filter(stripe_subscription_id=subscription["id"]).open()
+    return list(changes.exclude(state=PlanChange.State.STARTED).values_list("pk", flat=True))
 
 
 def _agreed_end(subscription: Doc, truth: Truth) -> int | None:
@@ -243,6 +252,8 @@ def _tell_lost(
                     break
             became = _in_words(plan)
             disputes.tell_staff(dispute, account=account, now=now, became=became, is_news=is_news)
+        for dispute in disputes.undecided(found):
+            messages.tell_opened(account, dispute=dispute, is_on_hold=True, now=now)
         for dispute in found:
             disputes.tell_staff(dispute, account=account, now=now)
 
@@ -262,15 +273,22 @@ def _tell(
     with held.saving() as customer:
         if state != was:
             _put(state, customer)
+            if was == "lost":
+                dispute_alerts.hold_is_over(account, now=now)
             plan = _plan(truth, None) if was == "lost" else {}
-            messages.tell(
-                account,
-                state=state,
-                version=customer.access_version + 1,
-                now=now,
-                was_lost=was == "lost",
-                **plan,
-            )
+            if state == "":
+                disputes.nothing_left(found, account=account, now=now)
+            if was == "lost" or state == "":
+                messages.tell_over(
+                    account,
+                    state=state,
+                    version=customer.access_version + 1,
+                    now=now,
+                    was_lost=was == "lost",
+                    **plan,
+                )
+        for dispute in disputes.undecided(found):
+            messages.tell_opened(account, dispute=dispute, is_on_hold=False, now=now)
         for dispute in found:
             disputes.tell_staff(dispute, account=account, now=now)
 
@@ -286,6 +304,7 @@ def _plan(truth: Truth, done: Effect | None) -> dict[str, Any]:
         _paid_until(subscription) if subscription["cancel_at_period_end"] else None
     )
     return {
+        **telling.taken_back(dispute_ends.let_go(subscription["id"])),
         "plan": plan_name(row.plan_key) if row else "",
         "is_over": not running,
         "ends_at": iso(moment(ends)) if running else None,
@@ -302,8 +321,18 @@ def _in_words(plan: dict[str, Any]) -> str:
         return f"{name} has ended, as nothing more was paid."
     if plan["ends_at"]:
         day = f"{datetime.fromisoformat(plan['ends_at']):%-d %B %Y}"
-        return f"{name} ends on {day} and is not charged any more; forgiven before that day, it goes on."
+        charged = (
+            "what was used before is charged on that day, and nothing else"
+            if plan["by_use"]
+            else "nothing more is charged"
+        )
+        return f"{name} ends on {day}; {charged}. Forgiven before that day, it goes on.{_off_in_words(plan)}"
     return f"{name} goes on: end it at Stripe."
+
+
+def _off_in_words(plan: dict[str, Any]) -> str:
+    planned = plan.get("taken_back")
+    return f" What was planned, {planned}, is off, and to be planned anew by the customer." if planned else ""
 
 
 def _by_id(name: str, truth: Truth) -> dict[str, Any] | None:

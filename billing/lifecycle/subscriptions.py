@@ -14,7 +14,7 @@ from django.db.models import F
 
 from accounts.models import Account
 from billing import alerts, clock, oversight
-from billing.changes import planning
+from billing.changes import planning, waiting
 from billing.deals import replacing
 from billing.lifecycle import (
     books,
@@ -65,6 +65,7 @@ OWED = (
     trials.end_second,
     replacing.follow,
     lost_disputes.follow,
+    waiting.end_with_plan,
     planning.put_back,
 )
 
@@ -166,6 +167,7 @@ def cancel_now(*, account: Account) -> None:
     with acting(account=account, purpose="cancel_now") as held:
         subscription = _live(account)
         has_usage = subscription.items.filter(is_metered=True).exists()
+        waiting.call_off_all(held=held)
         subscription_about_to_change.send(Subscription, account=account, now=clock.now(account))
         try:
             gateway.delete(
@@ -209,6 +211,8 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
             raise NothingToChange("The contract says when the plan ends; only another contract changes that.")
         if act == "resume" and held.customer.dispute_state == "lost":
             raise OnHold("The account is on hold.")
+        if act == "cancel":
+            waiting.call_off_all(held=held)
         schedules.let_go_of_known(held, subscription)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":
@@ -226,7 +230,7 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
 def _is_canceled_anyway(subscription: Subscription, *, held: Held) -> None:
     """Who cancels what ends for a lost dispute means it: forgiven or not, it stays canceled."""
     with held.saving():
-        dispute_ends.take_over(subscription.stripe_subscription_id, became="canceled by the customer")
+        dispute_ends.take_over(subscription.stripe_subscription_id, became=dispute_ends.CANCELED)
 
 
 def _live(account: Account) -> Subscription:

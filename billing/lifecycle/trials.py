@@ -112,8 +112,8 @@ def end_second(truth: Truth, *, account: Account, held: Held, now: datetime) -> 
             alerts.raise_alert(
                 key=effect.key,
                 kind=KIND,
-                message=f"{account} began a trial although its {effect.detail['known']} has had one with another "
-                f"account. {became}",
+                message=f"{account} asked for a trial, and its {effect.detail['known']} has had one with another "
+                f"account, so it was given none: {became}",
                 account=account,
                 now=now,
             )
@@ -188,7 +188,7 @@ def _refuse(subscription_id: str) -> str:
         gateway.delete(f"/v1/subscriptions/{subscription_id}", {"invoice_now": False, "prorate": False})
     except gateway.NotFound:
         return f"{subscription_id} had ended already."
-    return f"{subscription_id} was not started, and nothing was charged."
+    return f"{subscription_id} was ended before it began, and nothing was charged."
 
 
 def _had_one_elsewhere(account: Account) -> bool:

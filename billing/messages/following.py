@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from accounts.models import Account
 from billing.messages import cards, invoices, plans, reminders
-from billing.models import Customer, Payment, Subscription
+from billing.models import Customer, Payment, PlanChange, Subscription
 from billing.stripe.truth import Truth
 
 # What is older than the last look by more than this is history (an import, a restored backup), not news.
@@ -20,10 +20,11 @@ SLACK = timedelta(days=3)
 
 @dataclass(frozen=True)
 class Before:
-    """An account's subscriptions and payments as they stood, by Stripe's id."""
+    """An account's subscriptions and payments as they stood, by Stripe's id, and the changes that were under way."""
 
     subscriptions: dict[str, Subscription]
     payments: dict[str, Payment]
+    changes: frozenset[int]
 
 
 def before(account: Account) -> Before:
@@ -33,6 +34,7 @@ def before(account: Account) -> Before:
             row.stripe_subscription_id: row for row in Subscription.objects.filter(account=account)
         },
         payments={row.stripe_invoice_id: row for row in Payment.objects.filter(account=account)},
+        changes=frozenset(PlanChange.objects.filter(account=account).open().values_list("pk", flat=True)),
     )
 
 
@@ -47,7 +49,8 @@ def tell(truth: Truth, *, customer: Customer, was: Before, now: datetime) -> Non
     known, customer = customer, Customer.objects.get(pk=customer.pk)
     is_now = before(account)
     cards.tell(known, customer, subscriptions=is_now.subscriptions.values(), now=now)
-    plans.tell(was.subscriptions, is_now.subscriptions, customer=customer, since=since, now=now)
+    off = list(PlanChange.objects.filter(pk__in=was.changes, state=PlanChange.State.UNDONE))
+    plans.tell(was.subscriptions, is_now.subscriptions, off=off, customer=customer, since=since, now=now)
     invoices.tell(
         was.payments,
         is_now.payments,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from accounts.notifications import notify
+from accounts.notifications import notify, overtake
 from billing import entitlements
 from billing.messages.words import card, iso, plan_name
 from billing.models import Customer, Payment, Subscription
 from billing.models.subscriptions import Status
 from billing.stripe.truth import Truth
+
+# An invoice is a draft for about an hour, and then charged:
+# https://docs.stripe.com/billing/invoices/subscription#subscription-lifecycle
+AS_A_DRAFT = timedelta(hours=3)
 
 
 def tell(
@@ -29,6 +33,9 @@ def tell(
         known = was.get(name)
         # An invoice that was here before may be old: its retries go on for weeks.
         is_news = known is not None or payment.created_at >= since
+        if known is not None and known.status == "open" and payment.status != "open":
+            # Paid, voided or given up: there is nothing to confirm any more.
+            overtake(account=payment.account, key=_to_confirm(payment), now=now)
         facts = _Facts(payment, subscriptions.get(payment.stripe_subscription_id), customer, now)
         if payment.status == "paid" and (known is None or known.status != "paid"):
             if payment.amount_paid > 0 and (payment.paid_at or now) >= since:
@@ -83,10 +90,20 @@ def _receipt(facts: _Facts) -> None:
         payment.stripe_invoice_id,
         amount=payment.amount_paid,
         description=payment.description,
+        dated_at=iso(_dated_at(payment)),
         paid_at=iso(payment.paid_at),
         pdf_url=payment.invoice_pdf_url,
         card=card(facts.customer),
     )
+
+
+def _dated_at(payment: Payment) -> datetime | None:
+    """The day of a charge is its invoice's, as in the notice before it and in the list of payments: Stripe writes it
+    when the period ends and charges it an hour later, which may be the next day. Paid later, it has a day of its own.
+    """
+    if payment.paid_at is not None and payment.paid_at - payment.created_at <= AS_A_DRAFT:
+        return payment.created_at
+    return payment.paid_at
 
 
 def _owed(facts: _Facts, known: Payment | None, *, intent: Mapping[str, Any]) -> None:
@@ -98,19 +115,28 @@ def _owed(facts: _Facts, known: Payment | None, *, intent: Mapping[str, Any]) ->
         return
     if subscription is not None and subscription.status in (Status.INCOMPLETE, Status.INCOMPLETE_EXPIRED):
         return  # on Stripe's page right now, which says it
-    fact = f"{payment.stripe_invoice_id}:{payment.attempt_count}"
     if intent.get("status") == "requires_action":
-        facts.tell("action_required", fact, amount=payment.amount_due, access_until=_access_until(facts))
+        # Once, however often it is tried: who is asked on the bank's page knows.
+        facts.tell(
+            "action_required",
+            payment.stripe_invoice_id,
+            amount=payment.amount_due,
+            access_until=_access_until(facts),
+        )
     elif payment.attempt_count > (known.attempt_count if known else 0) and not _is_said_elsewhere(facts):
         facts.tell(
             "payment_failed",
-            fact,
+            f"{payment.stripe_invoice_id}:{payment.attempt_count}",
             amount=payment.amount_due,
             attempt=payment.attempt_count,
             retry_at=iso(payment.next_payment_attempt_at),
             access_until=_access_until(facts),
             card=card(facts.customer),
         )
+
+
+def _to_confirm(payment: Payment) -> str:
+    return f"action_required:{payment.stripe_invoice_id}"
 
 
 def _is_said_elsewhere(facts: _Facts) -> bool:

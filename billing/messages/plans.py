@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from accounts.notifications import notify
 from billing import catalog, entitlements, money
+from billing.changes import telling
 from billing.lifecycle import dispute_ends
 from billing.messages.words import card, is_by_invoice, is_by_use, iso, next_charge, plan_name
 from billing.models import Customer, Payment, PlanChange, Subscription
@@ -24,11 +25,14 @@ def tell(
     was: Mapping[str, Subscription],
     is_now: Mapping[str, Subscription],
     *,
+    off: Sequence[PlanChange],
     customer: Customer,
     since: datetime,
     now: datetime,
 ) -> None:
-    """Every difference between two looks at an account's subscriptions. What began before `since` is no news."""
+    """Every difference between two looks at an account's subscriptions. What began before `since` is no news; `off` are
+    the changes that were taken back in between.
+    """
     for name, subscription in is_now.items():
         known = was.get(name)
         if subscription.status in UNBEGUN or (known is None and subscription.started_at < since):
@@ -42,7 +46,7 @@ def tell(
             if not any(other.is_live for other in is_now.values()):
                 _ended(subscription, now=now)
         elif subscription.is_live:
-            _went_on(known, subscription, customer=customer, now=now)
+            _went_on(known, subscription, off=off, customer=customer, now=now)
 
 
 def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
@@ -70,7 +74,14 @@ def _begun(subscription: Subscription, *, customer: Customer, now: datetime) -> 
         )
 
 
-def _went_on(known: Subscription, subscription: Subscription, *, customer: Customer, now: datetime) -> None:
+def _went_on(
+    known: Subscription,
+    subscription: Subscription,
+    *,
+    off: Sequence[PlanChange],
+    customer: Customer,
+    now: datetime,
+) -> None:
     if known.status == Status.TRIALING and subscription.status == Status.ACTIVE:
         _tell("trial_converted", subscription, now=now, next_at=iso(subscription.current_period_end))
     elif known.status == Status.TRIALING and subscription.status not in RUNNING:
@@ -79,12 +90,14 @@ def _went_on(known: Subscription, subscription: Subscription, *, customer: Custo
         _tell("trial_failed", subscription, now=now, has_debt=has_debt, url=url, card=card(customer))
     elif known.status == Status.PAUSED and subscription.status in RUNNING:
         _tell("plan_started", subscription, now=now, next_at=iso(subscription.current_period_end))
-    _canceled_or_resumed(known, subscription, now=now)
-    _paused_or_unpaused(known, subscription, now=now)
+    _canceled_or_resumed(known, subscription, off=off, now=now)
+    _paused_or_unpaused(known, subscription, off=off, now=now)
     _changed(known, subscription, now=now)
 
 
-def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
+def _canceled_or_resumed(
+    known: Subscription, subscription: Subscription, *, off: Sequence[PlanChange], now: datetime
+) -> None:
     if known.is_fixed_term or subscription.is_fixed_term:
         return  # who agreed on a last day has not canceled
     if _is_of_a_dispute(known, subscription):
@@ -98,6 +111,7 @@ def _canceled_or_resumed(known: Subscription, subscription: Subscription, *, now
             now=now,
             ends_at=iso(subscription.cancel_at or on_trial or subscription.current_period_end),
             by_use=is_by_use(subscription),
+            **telling.taken_back(off),
         )
     elif known.is_canceling and not subscription.is_canceling:
         _tell(
@@ -116,7 +130,9 @@ def _is_of_a_dispute(known: Subscription, subscription: Subscription) -> bool:
     return known.is_canceling and dispute_ends.was_why(known)
 
 
-def _paused_or_unpaused(known: Subscription, subscription: Subscription, *, now: datetime) -> None:
+def _paused_or_unpaused(
+    known: Subscription, subscription: Subscription, *, off: Sequence[PlanChange], now: datetime
+) -> None:
     if subscription.pause_collection and not known.pause_collection:
         _tell(
             "paused",
@@ -126,6 +142,7 @@ def _paused_or_unpaused(known: Subscription, subscription: Subscription, *, now:
             # Empty for a pause that was made at Stripe: it costs no access.
             begins_at=iso(subscription.paused_from),
             until=iso(subscription.pause_resumes_at),
+            **telling.taken_back(off),
         )
     elif known.pause_collection and not subscription.pause_collection:
         _tell("unpaused", subscription, iso(now), now=now, next_at=iso(subscription.current_period_end))

@@ -10,11 +10,12 @@ from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 
-from accounts.notifications import notify
+from accounts.notifications import notify, overtake
 from billing import catalog
 from billing.messages.words import card, is_by_invoice, is_by_use, iso, next_charge, plan_name
 from billing.models import Customer, Subscription
 from billing.models.subscriptions import Status
+from billing.price_rises import coming
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,16 @@ def sweep(*, now: datetime, limit: int = 2000) -> int:
                 log.exception("reminder_not_told", subscription=subscription.stripe_subscription_id)
         looked_at += 1
     return looked_at
+
+
+def overtaken(subscription: Subscription, *, now: datetime) -> None:
+    """What was told of the renewal ahead is no longer so, and another message says what is charged. In a transaction;
+    `now` is the account's time.
+    """
+    if subscription.current_period_end is not None:
+        for kind in ("yearly_renewal", "upcoming_charge"):
+            key = _key(kind, subscription, subscription.current_period_end)
+            overtake(account=subscription.account, key=key, now=now)
 
 
 def _near(now: datetime) -> list[Subscription]:
@@ -110,16 +121,19 @@ def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -
     if renews_at is None:
         return
     price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
+    # The worker may be late with a rise that was told: what is charged then is named all the same.
+    amount = coming.next_charge(subscription, rise=coming.rise_of(subscription, now=now))
     facts = {
         "at": iso(renews_at),
         "card": card(customer),
         "by_invoice": is_by_invoice(subscription),
-        **next_charge(subscription),
+        "amount": amount,
+        "currency": subscription.currency,
     }
     if price is not None and price.months >= 12:
         if _is_near(renews_at, YEARLY_DAYS, now):
             _tell("yearly_renewal", subscription, renews_at, now=now, **facts)
-    elif _is_near(renews_at, CHARGE_DAYS, now) and subscription.next_charge_amount:
+    elif _is_near(renews_at, CHARGE_DAYS, now) and amount:
         _tell("upcoming_charge", subscription, renews_at, now=now, by_use=is_by_use(subscription), **facts)
 
 
@@ -131,7 +145,7 @@ def _tell(kind: str, subscription: Subscription, day: datetime, *, now: datetime
     notify(
         account=subscription.account,
         kind=kind,
-        key=f"{kind}:{subscription.stripe_subscription_id}:{day:%Y-%m-%d}",
+        key=_key(kind, subscription, day),
         now=now,
         context={
             "plan": plan_name(subscription.plan_key),
@@ -140,3 +154,7 @@ def _tell(kind: str, subscription: Subscription, day: datetime, *, now: datetime
             **context,
         },
     )
+
+
+def _key(kind: str, subscription: Subscription, day: datetime) -> str:
+    return f"{kind}:{subscription.stripe_subscription_id}:{day:%Y-%m-%d}"

@@ -44,6 +44,8 @@ class PlanChange(models.Model):
         UNDONE = "undone", "Taken back before it happened"
 
     OPEN = ("started", "waiting", "scheduled", "set_aside")
+    # Stands in `failure` until the next sync has seen that it is taken back.
+    CALLED_OFF = "called off"
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="plan_changes")
     nonce = models.CharField(max_length=40, unique=True)

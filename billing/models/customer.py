@@ -66,6 +66,11 @@ class Customer(models.Model):
         return f"{self.account} at Stripe ({self.stripe_customer_id or 'not yet'})"
 
     @property
+    def is_on_hold(self) -> bool:
+        """By staff, or for a dispute that was lost: nothing can be used or bought."""
+        return self.suspended_at is not None or self.dispute_state == "lost"
+
+    @property
     def card_ends_at(self) -> datetime | None:
         """The first moment at which the card is not valid any more: cards are valid to the end of their month."""
         if not self.card_exp_month or not self.card_exp_year:

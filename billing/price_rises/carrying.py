@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import transaction
 
-from accounts.notifications import notify
+from accounts.notifications import notify, overtake
 from billing import catalog, clock
 from billing.anchors import months_after
 from billing.lifecycle import archived, subscriptions
+from billing.messages import reminders
 from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
 from billing.stripe import gateway, shapes
 
@@ -48,7 +50,7 @@ def stop(*, rise: PriceRise, now: datetime) -> None:
         if not PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now):
             return
         for step in rise.steps.select_for_update().filter(state=State.TOLD).select_related("account"):
-            _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=clock.at(step.account, now=now))
+            _say_off(step, now=clock.at(step.account, now=now))
 
 
 def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
@@ -75,7 +77,7 @@ def _give_back(moved: list[PriceRiseStep], *, now: datetime) -> tuple[int, int]:
             continue
         with transaction.atomic():
             PriceRiseStep.objects.filter(pk=step.pk).update(state=State.UNDONE)
-            _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=clock.at(step.account, now=now))
+            _say_off(step, now=clock.at(step.account, now=now))
         undone += 1
     return undone, failed
 
@@ -91,10 +93,8 @@ def _take(step: PriceRiseStep, *, now: datetime) -> bool:
     if step.state == State.PLANNED:
         return _tell(step, subscription, quantity=item.quantity, now=now)
     assert step.applies_at is not None
-    if now >= step.applies_at:  # nobody came in time: then it is the next renewal's
-        step.applies_at = subscription.current_period_end
-        step.save(update_fields=["applies_at"])
-        return False
+    if now >= step.applies_at:
+        return _put_off(step, subscription, now=now)
     if now < step.applies_at - AHEAD[_is_yearly(subscription)] or subscription.status != "active":
         return False
     if PlanChange.objects.filter(account=step.account).planned().exists():
@@ -111,6 +111,22 @@ def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | No
         step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
         step.save(update_fields=["state", "told_at", "applies_at", "quantity"])
         _say("price_rise", step, f"price_rise:{step.pk}", now=now)
+        # A renewal of a year is announced a month ahead, at the old price.
+        if applies_at == subscription.current_period_end:
+            reminders.overtaken(subscription, now=now)
+    return True
+
+
+def _put_off(step: PriceRiseStep, subscription: Subscription, *, now: datetime) -> bool:
+    """Nobody came in time: then it is the next renewal's, and that is told."""
+    renews_at = subscription.current_period_end
+    if renews_at is None or renews_at <= now:
+        return False  # what has been renewed is not seen yet
+    with transaction.atomic():
+        _overtake(step, now=now)
+        step.applies_at = renews_at
+        step.save(update_fields=["applies_at"])
+        _say("price_rise", step, _put_off_key(step), now=now)
     return True
 
 
@@ -122,6 +138,9 @@ def _first_renewal(subscription: Subscription, *, not_before: datetime) -> datet
     price = catalog.current().find_price(subscription.price_lookup_key)
     months = price.months if price else 1
     found = end
+    # A trial ends at the price it began with: nobody is moved before.
+    if subscription.status == "trialing":
+        not_before = max(not_before, end + timedelta(seconds=1))
     while found < not_before:
         found = months_after(subscription.billing_cycle_anchor, found, months)
     return found
@@ -167,7 +186,29 @@ def _leave_out(step: PriceRiseStep, why: str) -> bool:
     return True
 
 
-def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime) -> None:
+def _say_off(step: PriceRiseStep, *, now: datetime) -> None:
+    """It does not come after all, or goes again after it was charged."""
+    is_charged = step.state == State.MOVED and step.applies_at is not None and now >= step.applies_at
+    subscription = Subscription.objects.live().filter(account=step.account).first()
+    renews_at = subscription.current_period_end if subscription else None
+    _overtake(step, now=now)
+    if subscription is not None and (is_charged or step.applies_at == renews_at):
+        reminders.overtaken(subscription, now=now)
+    charged = {"is_charged": is_charged, "next_at": renews_at.isoformat() if renews_at else None}
+    _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=now, **charged)
+
+
+def _overtake(step: PriceRiseStep, *, now: datetime) -> None:
+    """The letter that told of it, the first or one after it was put off."""
+    for key in (f"price_rise:{step.pk}", _put_off_key(step)):
+        overtake(account=step.account, key=key, now=now)
+
+
+def _put_off_key(step: PriceRiseStep) -> str:
+    return f"price_rise:{step.pk}:{step.applies_at:%Y-%m-%d}"
+
+
+def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime, **more: Any) -> None:
     price = catalog.current().find_price(step.rise.to_lookup_key)
     plan = catalog.current().plans.get(price.plan_key) if price else None
     notify(
@@ -181,6 +222,7 @@ def _say(kind: str, step: PriceRiseStep, key: str, *, now: datetime) -> None:
             "new": step.new_amount * step.quantity,
             "currency": step.currency,
             "at": step.applies_at.isoformat() if step.applies_at else None,
+            **more,
         },
     )
 

@@ -1,10 +1,11 @@
-"""A rise that was told and is still to come, and what the next payment is then: for the pages that name it."""
+"""A rise that was told and is still to come, and what the next payment is then: for all who name it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from billing.models import PriceRiseStep, Subscription
+from billing.models import PlanChange, PriceRiseStep, Subscription
+from billing.models.subscriptions import Status
 
 
 def rise_of(subscription: Subscription, *, now: datetime) -> PriceRiseStep | None:
@@ -26,5 +27,15 @@ def next_charge(subscription: Subscription, *, rise: PriceRiseStep | None) -> in
     amount, end = subscription.next_charge_amount, subscription.current_period_end
     if rise is None or rise.applies_at is None or end is None or rise.applies_at > end:
         return amount
+    if _waits(subscription):
+        return amount
     is_the_price_alone = amount == rise.old_amount * subscription.quantity
     return rise.new_amount * subscription.quantity if is_the_price_alone else None
+
+
+def _waits(subscription: Subscription) -> bool:
+    """Whether the rise will not come with this renewal: on a trial, or with a change planned for that day, nobody is
+    moved (billing.price_rises.carrying).
+    """
+    planned = PlanChange.objects.filter(account=subscription.account_id).planned()
+    return subscription.status != Status.ACTIVE or planned.exists()

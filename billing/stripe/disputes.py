@@ -18,6 +18,8 @@ STATES = {"needs_response": "open", "under_review": "open", "lost": "lost"}
 # Names, among the effects, a charge that a bank has asked back.
 REMEMBERED = "disputed"
 
+# Where nothing is left to do.
+OVER = ("won", "warning_closed", "prevented")
 ANSWER_IT = "Answer it in the Stripe Dashboard before it is due, and do not refund it."
 # What staff read, by Stripe's word for where it stands.
 WORDS = {
@@ -94,6 +96,11 @@ def lost(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dispute for dispute in _unforgiven(found) if dispute["status"] == "lost"]
 
 
+def undecided(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those in which the bank still asks for the money."""
+    return [dispute for dispute in found if STATES.get(dispute["status"]) == "open"]
+
+
 def forgiven_key(dispute_id: str) -> str:
     """Names, among the effects, a lost dispute that counts no longer."""
     return f"dispute_forgiven:{dispute_id}"
@@ -107,22 +114,41 @@ def tell_staff(
     became: str = "",
     is_news: bool = False,
 ) -> None:
-    """Raise an alert for where the dispute stands, once: a late letter does not open again what staff resolved.
+    """Raise an alert for where the dispute stands, once: a late letter does not open again what staff resolved. The
+    alert for where it stood before is resolved, and with the dispute, or once it is forgiven, so is this one.
 
     `became`: what has become of the plan. `is_news`: something was done since, so it is told again.
     """
-    key = f"dispute:{dispute['id']}:{dispute['status']}"
-    if not is_news and Alert.objects.filter(key=key).exists():
-        return
+    if is_news or not Alert.objects.filter(key=_alert_key(dispute)).exists():
+        _raise(dispute, account=account, became=became, now=now)
+    standing = Alert.objects.filter(key__startswith=f"dispute:{dispute['id']}:", resolved_at=None)
+    if dispute["status"] not in OVER and _unforgiven([dispute]):
+        standing = standing.exclude(key=_alert_key(dispute))
+    standing.update(resolved_at=now)
+
+
+def nothing_left(found: Iterable[dict[str, Any]], *, account: Account, now: datetime) -> None:
+    """Of those that are not disputes any more Stripe lists none: the alerts about them are resolved."""
+    standing = Alert.objects.filter(account=account, kind="dispute", resolved_at=None)
+    for dispute in found:
+        standing = standing.exclude(key__startswith=f"dispute:{dispute['id']}:")
+    standing.update(resolved_at=now)
+
+
+def _raise(dispute: dict[str, Any], *, account: Account | None, became: str, now: datetime) -> None:
     words = f"{WORDS.get(dispute['status'], ANSWER_IT)} {became}".strip()
     alerts.raise_alert(
-        key=key,
+        key=_alert_key(dispute),
         kind="dispute",
         message=f"The payment {shapes.id_of(dispute['charge'])} is disputed ({dispute['reason']}, now: "
         f"{dispute['status']}). {words}",
         account=account,
         now=now,
     )
+
+
+def _alert_key(dispute: dict[str, Any]) -> str:
+    return f"dispute:{dispute['id']}:{dispute['status']}"
 
 
 def _unforgiven(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -28,9 +28,9 @@ from billing.changes import (
     wishes,
 )
 from billing.changes.refusals import ChangeRefused, NothingBought, NotYours, Stale
-from billing.entitlements import Entitlements
+from billing.entitlements import Entitlements, facts_of
 from billing.lifecycle import subscriptions
-from billing.models import PlanChange
+from billing.models import PlanChange, Subscription
 from billing.stripe import gateway
 from usage import metering
 from usage.standing import gauges
@@ -252,7 +252,12 @@ def _words(change: PlanChange) -> dict[str, Any]:
         created_at__lte=change.created_at,
     )
     gave_way = undone.order_by("-pk").first() if change.finished_at else None
+    subscription = Subscription.objects.filter(stripe_subscription_id=change.stripe_subscription_id).first()
+    is_over = subscription is None or not subscription.is_live
+    ends = None if is_over or subscription is None else facts_of(subscription).ends_at
     return {
+        "is_over": is_over,
+        "ends": ends,
         "names": telling.names(change),
         "price": catalog.current().find_price(change.to_price),
         **_planned(change.account),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,10 +15,11 @@ from accounts.models import Account, Member
 from accounts.requests import AccountRequest
 from billing import catalog, clock, money, pricing
 from billing import rights as rights_of_request
+from billing.changes import telling
 from billing.forms import CancelForm, WithdrawForm
 from billing.leaving import cancelling, pausing, refund_window, withdrawals
 from billing.lifecycle import dispute_ends, subscriptions
-from billing.models import Subscription
+from billing.models import PlanChange, Subscription
 from billing.stripe import gateway
 from billing.views import visitors
 from billing.views.settings import BUSY, ON_HOLD, UNREACHABLE
@@ -51,6 +54,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             "form": form,
             "rights": rights,
             "subscription": subscription,
+            **_goes_with_it(request.account),
             "ends_for_dispute": ends_for_dispute,
             "bought": plan_name(subscription),
             "last_day": last_day,
@@ -59,6 +63,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             "pause": pausing.offer_to(request.account),
         }
         return render(request, "billing/cancel.html", context, status=422 if form.errors else 200)
+    given_up = _goes_with_it(request.account)
     try:
         cancelling.cancel(account=request.account, by=request.user, **form.cleaned_data)
     except cancelling.NothingToChange:
@@ -74,7 +79,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             else "nothing is charged for the time after"
         )
         until = f"It runs until {last_day:%-d %B %Y}" if last_day else "It runs until its last day"
-        messages.success(request, f"Your plan is canceled. {until}; {after}.")
+        messages.success(request, f"Your plan is canceled. {until}; {after}.{_given_up(given_up)}")
     return redirect("billing:settings")
 
 
@@ -182,7 +187,7 @@ def money_back(request: AccountRequest) -> HttpResponse:
     else:
         messages.success(
             request,
-            f"{money.text(taken.amount, taken.currency)} are on their way back to your card, and the plan is over. "
+            f"{money.text(taken.amount, taken.currency)} is on its way back to your card, and the plan is over. "
             "Banks take 5 to 10 days to show it.",
         )
     return redirect("billing:settings")
@@ -226,6 +231,23 @@ def withdrawn(request: HttpRequest) -> HttpResponse:
 def plan_name(subscription: Subscription) -> str:
     plan = catalog.current().plans.get(subscription.plan_key)
     return plan.name if plan else subscription.plan_key
+
+
+def _goes_with_it(account: Account) -> dict[str, Any]:
+    """The changes under way that a cancellation calls off."""
+    changes = PlanChange.objects.filter(account=account)
+    waits = changes.filter(state=PlanChange.State.WAITING).first()
+    planned = changes.planned().first()
+    return {
+        "called_off": telling.names(waits) if waits else None,
+        "planned": planned,
+        "taken_back": telling.names(planned) if planned else None,
+    }
+
+
+def _given_up(found: dict[str, Any]) -> str:
+    names = [found[key]["after"] for key in ("called_off", "taken_back") if found[key]]
+    return "".join(f" The change to {name} is off." for name in names)
 
 
 def _given_already(given: refund_window.Given) -> str:

@@ -12,6 +12,7 @@ from accounts.models import Account, Member
 from accounts.requests import AccountRequest
 from billing import bought, catalog, notices, pricing
 from billing import rights as rights_of_request
+from billing.changes import telling
 from billing.entitlements import Entitlements
 from billing.lifecycle import checkout, dispute_ends, open_invoices, subscriptions
 from billing.models import Customer, Payment, PlanChange, Subscription
@@ -38,6 +39,7 @@ def overview(request: AccountRequest) -> HttpResponse:
     ended = _ended(account) if subscription is None else None
     customer = Customer.objects.filter(account=account).first()
     rise = coming.rise_of(subscription, now=rights.now) if subscription else None
+    before = dispute_ends.planned_before(subscription, now=rights.now) if subscription else None
     return render(
         request,
         "billing/settings.html",
@@ -45,6 +47,8 @@ def overview(request: AccountRequest) -> HttpResponse:
             "rights": rights,
             "ended": ended,
             "ends_for_dispute": _ends_for_dispute(subscription or ended),
+            "planned_before": before,
+            "planned_before_names": telling.names(before) if before else {},
             "ended_plan": catalog.current().plans.get(ended.plan_key) if ended else None,
             "ended_owing": ended is not None and _owes(ended),
             "subscription": subscription,

@@ -10,13 +10,14 @@ from django.utils import timezone
 from accounts.models import Member, Notification
 from billing import clock, entitlements
 from billing.lifecycle import subscriptions
-from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription
+from billing.models import Alert, CheckoutIntent, Customer, Payment, PlanChange, Subscription
 from billing.stripe import gateway
 from simulator.hosted import checkout as hosted
 from simulator.hosted import invoices as hosted_invoice
+from simulator.hosted.outcome import NotOpen
 from tests import factories
 from tests.billing.changing import acts_for, change, due_on, look, press, token_on
-from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, change_card, let_pass
+from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, card, change_card, let_pass
 from tests.billing.test_billing_pages import text
 from usage import metering
 
@@ -240,6 +241,143 @@ def test_what_waits_can_be_called_off(waiting, client, shop, account):
     assert asked.state == "undone"
     assert at_stripe(shop, account, "subscription")[0]["pending_update"] is None
     assert look(client, price=TOP).status_code == 200
+
+
+def billing_page(client):
+    return text(client.get("/billing/"))
+
+
+def told(account, kind):
+    return Notification.objects.filter(account=account, kind=kind)
+
+
+def test_who_cancels_while_it_waits_calls_it_off_and_no_page_asks_for_it_any_more(
+    waiting, client, shop, account
+):
+    _, asked = waiting
+    assert "The change to Enterprise, which waits for your bank, is called off" in text(
+        client.get("/billing/cancel/")
+    )
+
+    said = text(client.post("/billing/cancel/", follow=True))
+
+    assert "The change to Enterprise is off." in said
+    assert "Nothing more is charged." in said
+    assert "Confirm it" not in said and "Waits for you" not in said
+    asked.refresh_from_db()
+    assert (asked.state, asked.failure) == ("undone", "")
+    assert gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")["status"] == "void"
+    assert at_stripe(shop, account, "subscription")[0]["pending_update"] is None
+    assert "The change to Enterprise, which waited for your bank" in told(account, "canceled").get().text
+    outcome = text(client.get(f"/billing/change/{asked.pk}/"))
+    assert "was taken back, and nothing was charged. Team ends on" in outcome
+    assert "goes on" not in outcome
+    with pytest.raises(NotOpen):
+        hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    paid = len([charge for charge in at_stripe(shop, account, "charge") if charge["paid"]])
+    let_pass(account, live(account).current_period_end + timedelta(hours=2))
+    assert len([charge for charge in at_stripe(shop, account, "charge") if charge["paid"]]) == paid
+
+
+def test_when_the_bank_does_not_confirm_it_the_page_says_so_and_what_to_do(waiting, client, shop, account):
+    _, asked = waiting
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    assert hosted.finish_authentication(shop, outcome.intent, ok=False).status == "declined"
+
+    page = client.get(f"/billing/change/{asked.pk}/")
+
+    said = text(page)
+    assert "The payment was not confirmed" in said
+    assert "Nothing was charged, and Team goes on as it is." in said
+    assert "wants to know that it is you" not in said
+    assert f'href="{asked.invoice_url}"' in page.content.decode() and "Try again at Stripe" in said
+    assert live(account).plan_key == "team"
+    billing = billing_page(client)
+    assert "The payment for the change to Enterprise was not confirmed, and nothing was charged" in billing
+    assert "Try again or call it off" in billing
+
+    again = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id, card=card())
+    assert again.status == "paid"
+    assert "Enterprise it is" in text(client.get(f"/billing/change/{asked.pk}/"))
+    asked.refresh_from_db()
+    assert asked.failure == ""
+
+
+def test_never_tried_again_what_the_bank_did_not_confirm_is_called_off_with_the_reason(
+    waiting, client, shop, account
+):
+    _, asked = waiting
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=False)
+    client.get(f"/billing/change/{asked.pk}/")
+
+    let_pass(account, clock.now(account) + timedelta(hours=24))
+
+    said = text(client.get(f"/billing/change/{asked.pk}/"))
+    assert "The plan was not changed" in said
+    assert "unable to authenticate your payment method" in said
+    assert live(account).plan_key == "team"
+
+
+def test_the_bank_s_question_is_told_once_and_no_longer_so_once_it_is_called_off(
+    waiting, client, shop, account, settle
+):
+    _, asked = waiting
+    for _ in range(2):
+        outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+        assert outcome.status == "requires_action"
+        settle()
+        subscriptions.sync(account=account, reason="test")
+    [notice] = told(account, "action_required")
+    assert notice.overtaken_at is None
+
+    client.post(f"/billing/change/{asked.pk}/take-back/")
+
+    [notice] = told(account, "action_required")
+    assert notice.overtaken_at is not None
+    assert "No longer so" in text(client.get("/notifications/"))
+
+
+def test_the_bank_s_question_is_no_longer_so_once_it_is_answered(waiting, client, shop, account, settle):
+    _, asked = waiting
+    outcome = hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id)
+    hosted.finish_authentication(shop, outcome.intent, ok=True)
+    settle()
+    assert told(account, "action_required").get().overtaken_at is not None
+
+
+def test_what_waits_while_the_plan_is_canceled_at_stripe_is_called_off_by_the_next_look(
+    waiting, client, shop, account, settle
+):
+    _, asked = waiting
+    gateway.post(
+        f"/v1/subscriptions/{live(account).stripe_subscription_id}",
+        {"cancel_at_period_end": True},
+        idempotency_key="portal",
+    )
+    settle()
+
+    assert gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")["status"] == "void"
+    asked.refresh_from_db()
+    assert asked.state == "undone"
+    assert "Confirm it" not in billing_page(client)
+
+
+def test_when_stripe_will_not_void_it_staff_are_told_and_syncs_go_on(
+    waiting, client, shop, account, settle, stripe_fails
+):
+    _, asked = waiting
+    path = f"/v1/invoices/{asked.stripe_invoice_id}/void"
+    stripe_fails(method="POST", path=path, status=400, times=40)
+    gateway.post(
+        f"/v1/subscriptions/{live(account).stripe_subscription_id}",
+        {"cancel_at_period_end": True},
+        idempotency_key="portal",
+    )
+    settle()
+
+    assert live(account).is_canceling
+    assert "Void it at Stripe" in Alert.objects.get(kind="change_not_called_off").message
 
 
 def test_what_is_never_confirmed_is_forgotten_after_a_day(waiting, client, account):

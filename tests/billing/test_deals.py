@@ -12,10 +12,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Account, Notification
-from billing import clock, entitlements
+from billing import clock, entitlements, suspension
 from billing.access import Level
 from billing.deals import accepting, agreed, offers
-from billing.lifecycle import subscriptions
+from billing.lifecycle import customers, subscriptions
 from billing.messages import reminders
 from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
 from billing.stripe import gateway
@@ -197,6 +197,9 @@ def test_staff_make_an_offer_from_an_enquiry_and_the_link_leaves_by_mail(
     answer = as_dana.post(f"{OFFERS}add/", typed(account, enquiry=str(enquiry.pk)), follow=True)
 
     assert answer.status_code == 200, said(answer)[:3000]
+    assert "The offer “enterprise for Alice & Co (organization) (Open)” was added successfully." in re.sub(
+        "<[^>]+>", "", said(answer)
+    )
     offer = Offer.objects.get()
     assert (offer.amount, offer.seats, offer.currency, offer.made_by) == (12_000, 40, "usd", dana)
     assert agreed.total(offer) == 480_000
@@ -529,6 +532,63 @@ def test_whoever_makes_or_reads_an_offer_is_told_what_it_takes_the_place_of(
         client.get(page_of(renewal))
     )
     assert f"the new price from {until}." in said(client.get(page_of(renewal)))
+
+
+def test_staff_see_who_accepted_an_offer_and_what_began_then(shop, account, client, as_dana):
+    offer = offer_to(account)
+    explained = f"/staff/accounts/account/{account.pk}/change/"
+    [why] = re.findall(r'href="([^"]+)">Why\?', as_dana.get(explained).content.decode())
+    assert "for $4,800.00 a year, made on" in said(as_dana.get(why))
+    assert "sent to grace@navy.example: open" in said(as_dana.get(why))
+
+    client.post(page_of(offer), YES)
+
+    began = Subscription.objects.live().get()
+    page = said(as_dana.get(why))
+    assert "by Grace Hopper <grace@navy.example>;" in page
+    assert f"{began.stripe_subscription_id} began then, agreed until" in page
+    row = said(as_dana.get(f"{OFFERS}?q={account.pk}"))
+    assert "Grace Hopper" in row and began.stripe_subscription_id in row
+
+
+def test_an_account_on_hold_is_promised_nothing_and_staff_are_told_so(shop, account, alice, client, as_dana):
+    trial = buy(shop, account, alice, "hybrid_team_month", 5)
+    let_pass(account, trial.trial_end + timedelta(hours=2))
+    suspension.suspend(account=account, reason="asked for", now=clock.now(account))
+
+    made = said(as_dana.post(f"{OFFERS}add/", typed(account), follow=True))
+
+    assert "is on hold: nobody accepts the offer before that ends" in made
+    offer = Offer.objects.get()
+    page = said(client.get(page_of(offer)))
+    assert "It cannot be accepted now" in page
+    assert "Accept for" not in page and "credited" not in page
+    mail = Effect.objects.get(key=f"mail:offer:{offer.nonce}").detail["body"]
+    assert "The account is on hold" in mail and "credited" not in mail and "accept it here" not in mail
+    assert "cannot buy at the moment" in said(client.post(page_of(offer), YES))
+
+    suspension.lift(account=account)
+    page = said(client.get(page_of(offer)))
+    assert "Accept for" in page and "credited" in page
+
+
+def test_staff_who_give_a_plan_to_an_account_on_hold_are_told_that_it_does_nothing_yet(account, as_dana):
+    customers.row(account)
+    suspension.suspend(account=account, reason="asked for", now=clock.now(account))
+
+    answer = as_dana.post(
+        "/staff/billing/plangrant/add/",
+        {
+            "account": str(account.pk),
+            "kind": "comped",
+            "plan_key": "enterprise",
+            "overrides": "{}",
+            "reason": "a friend",
+        },
+        follow=True,
+    )
+
+    assert "is on hold and has nothing of the plan before that ends" in said(answer)
 
 
 def test_the_account_s_own_pages_know_the_contract(shop, account, alice, at_work, client):

@@ -94,7 +94,7 @@ def test_within_seven_days_i_take_my_money_back_and_the_plan_ends_with_it(
 
     page = alice_at_work.post("/billing/money-back/", follow=True)
 
-    assert "$5.00 are on their way back to your card, and the plan is over" in text(page)
+    assert "$5.00 is on its way back to your card, and the plan is over" in text(page)
     assert refunds_of(kaboot, account) == [500]
     assert [sub["status"] for sub in at_stripe(kaboot, account, "subscription")] == ["canceled"]
     assert entitlements.of(account, now=clock.now(account)).level == access.Level.FREE
@@ -156,7 +156,7 @@ def test_money_back_from_two_tabs_is_given_once(kaboot, alice_at_work, account, 
     first = alice_at_work.post("/billing/money-back/", follow=True)
     second = alice_at_work.post("/billing/money-back/", follow=True)
 
-    assert "on their way back" in text(first)
+    assert "$5.00 is on its way back" in text(first)
     day = f"{clock.now(account):%-d %B %Y}"
     assert f"$5.00 went back to your card on {day}, once. Banks take 5 to 10 days" in text(second)
     assert refunds_of(kaboot, account) == [500]

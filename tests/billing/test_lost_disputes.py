@@ -19,7 +19,7 @@ from simulator.resources import disputes as bank
 from tests import factories
 from tests.accounts.conftest import acting_for
 from tests.billing import purchases
-from tests.billing.changing import change
+from tests.billing.changing import change, token_on
 from tests.billing.shopping import (
     DECLINED_LATER,
     VISA,
@@ -149,7 +149,7 @@ def test_my_plan_ends_with_what_i_paid_and_i_am_never_charged_again(
     assert told(account, "canceled") == []
     [alert] = Alert.objects.filter(kind="dispute", key=f"dispute:{found['id']}:lost")
     assert alert.account == account
-    assert f"Pro ends on {end:%-d %B %Y} and is not charged any more" in alert.message
+    assert f"Pro ends on {end:%-d %B %Y}; nothing more is charged." in alert.message
     assert Effect.objects.filter(key__startswith=f"mail:alert:{alert.key}").count() == 1
 
     let_pass(account, end + timedelta(days=70))
@@ -184,6 +184,97 @@ def test_a_late_letter_does_not_open_again_what_staff_resolved(kaboot, bought, a
     settle()
 
     assert not Alert.objects.filter(resolved_at=None).exists()
+
+
+def test_an_alert_about_a_dispute_is_resolved_when_that_is_no_longer_where_it_stands(
+    kaboot, bought, account, settle
+):
+    def open_alerts():
+        return [one.key.rpartition(":")[2] for one in Alert.objects.filter(kind="dispute", resolved_at=None)]
+
+    found = dispute(kaboot, account)
+    settle()
+    assert open_alerts() == ["needs_response"]
+    purchases.at_stripe().v1.disputes.close(found["id"])
+    settle()
+    assert open_alerts() == ["lost"]
+
+    forgive(account)
+    settle()
+
+    assert open_alerts() == []
+    sync(account)
+    assert open_alerts() == []
+
+
+@pytest.fixture
+def paid_twice(kaboot, account, bought, settle):
+    """Two months are paid, and the older payment is disputed and lost."""
+    let_pass(account, bought.current_period_end + HOURS)
+    settle()
+    first = next(one for one in at_stripe(kaboot, account, "charge") if one["paid"])
+    with kaboot.transaction():
+        found = bank.open_for(kaboot, first)
+    purchases.at_stripe().v1.disputes.close(found["id"])
+    settle()
+    assert Customer.objects.get(account=account).dispute_state == "lost"
+
+
+def test_a_second_dispute_is_told_though_the_account_is_on_hold_already(
+    kaboot, paid_twice, account, as_alice, settle
+):
+    before = len(told(account, "dispute_opened"))
+
+    dispute(kaboot, account)
+    settle()
+    sync(account)
+
+    more = told(account, "dispute_opened")[before:]
+    assert [one.text.splitlines()[0] for one in more] == [
+        "A bank has asked for a payment of $5.00 by Alice & Co back. If that was a mistake, ask the bank to withdraw "
+        "it; that is the quickest way for everybody. The account is on hold for another dispute, and stays so "
+        "meanwhile."
+    ]
+
+
+def test_forgiven_while_another_dispute_is_undecided_the_end_of_the_hold_is_told(
+    kaboot, paid_twice, account, settle
+):
+    dispute(kaboot, account)
+    settle()
+
+    forgive(account)
+    settle()
+
+    [mail] = told(account, "dispute_won")
+    assert mail.subject == "Alice & Co is no longer on hold"
+    assert "Pro goes on" in mail.text and "Another payment is still disputed" in mail.text
+
+
+def test_a_dispute_that_was_won_leaves_staff_nothing_to_do(kaboot, bought, account, settle):
+    found = loses(kaboot, account, settle)
+    with kaboot.transaction():
+        bank.reverse(kaboot, kaboot.store.get("dispute", found["id"]))
+    settle()
+
+    assert "It was won" in Alert.objects.get(key__endswith=":won").message
+    assert not Alert.objects.filter(kind="dispute", resolved_at=None).exists()
+
+
+def test_forgiven_what_was_to_be_ended_by_hand_is_not_to_be_ended_any_more(
+    kaboot, bought, account, settle, stripe_fails
+):
+    lose(kaboot, account)
+    stripe_fails(
+        method="POST", path=f"/v1/subscriptions/{bought.stripe_subscription_id}", status=400, times=100
+    )
+    settle()
+    assert Alert.objects.filter(kind="end_by_hand", resolved_at=None).exists()
+    stripe_fails.call_off()
+
+    forgive(account)
+
+    assert not Alert.objects.filter(kind="end_by_hand", resolved_at=None).exists()
 
 
 def test_forgiven_before_its_last_day_the_plan_goes_on_as_before(kaboot, bought, account, as_alice, settle):
@@ -414,6 +505,75 @@ def test_what_was_planned_for_the_periods_end_is_let_go_of(
     assert found["cancel_at_period_end"]
 
 
+@pytest.fixture
+def planned(simulator, settings, account, alice, as_alice):
+    """A year of Team that becomes a month's at its end."""
+    settings.BILLING_CATALOG = "automation"
+    call_command("sync_catalog", verbosity=0)
+    buy(simulator, account, alice, "automation_team_year")
+    return change(as_alice, price="automation_team_month")
+
+
+def test_what_was_planned_is_said_to_be_off_and_after_forgiving_to_be_planned_again(
+    simulator, account, as_alice, settle, planned
+):
+    day = f"{planned.takes_effect_at:%-d %B %Y}"
+    loses(simulator, account, settle)
+
+    [mail] = told(account, "dispute_lost")
+    assert f"What was planned, Team, monthly from {day}, is taken back: if the plan goes on" in mail.text
+    assert "No longer so" in text(as_alice.get("/notifications/"))
+    page = text(as_alice.get("/billing/"))
+    assert f"Team, monthly from {day} is not planned any more" in page
+    assert "If the plan goes on, plan it again." in page
+    assert "What was planned, Team, monthly, is off" in Alert.objects.get(key__endswith=":lost").message
+
+    forgive(account)
+    settle()
+
+    [mail] = told(account, "dispute_won")
+    assert f"Team, monthly from {day} is not planned any more: plan it again" in mail.text
+    page = as_alice.get("/billing/")
+    assert f"Team, monthly from {day} is not planned any more" in text(page)
+    [again] = re.findall(r'href="([^"]+)">Plan it again<', page.content.decode())
+    token = token_on(as_alice.get(again.replace("&amp;", "&")))
+    as_alice.post("/billing/change/", {"token": token})
+    page = text(as_alice.get("/billing/"))
+    assert "not planned any more" not in page
+    assert f"From {day} on: Team, monthly instead of Team, yearly." in page
+
+
+def test_an_upgrade_that_waits_for_the_bank_is_called_off_with_the_plan(
+    simulator, settings, account, alice, as_alice, settle
+):
+    settings.BILLING_CATALOG = "automation"
+    call_command("sync_catalog", verbosity=0)
+    bought = buy(simulator, account, alice, "automation_team_month")
+    found = dispute(simulator, account)
+    method = gateway.post(
+        "/v1/payment_methods/pm_card_authenticationRequired/attach",
+        {"customer": bought.stripe_customer_id},
+        idempotency_key="attach",
+    )
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"default_payment_method": method["id"]},
+        idempotency_key="default",
+    )
+    settle()
+    waits = change(as_alice, price="automation_enterprise_month")
+    assert waits.state == PlanChange.State.WAITING
+
+    purchases.at_stripe().v1.disputes.close(found["id"])
+    settle()
+
+    assert gateway.get(f"/v1/invoices/{waits.stripe_invoice_id}")["status"] == "void"
+    waits.refresh_from_db()
+    assert waits.state == PlanChange.State.UNDONE
+    assert "The change to Enterprise, which waited for your bank" in told(account, "dispute_lost")[0].text
+    assert "Confirm it" not in text(as_alice.get("/billing/"))
+
+
 def test_who_pays_by_invoice_is_sent_no_other_one(kaboot, bought, account, settle):
     gateway.post(
         f"/v1/subscriptions/{bought.stripe_subscription_id}",
@@ -459,6 +619,9 @@ def test_what_was_used_before_is_billed_on_the_last_day_and_nothing_after(shop, 
     with pytest.raises(metering.FeatureNotIncluded):
         metering.consume(account=account, feature="tokens", units=1, idempotency_key="c", now=clock.wall())
     assert "what was used before is charged on that day" in told(account, "dispute_lost")[0].text
+    alert = Alert.objects.get(key__endswith=":lost").message
+    assert "what was used before is charged on that day, and nothing else" in alert
+    assert "not charged any more" not in alert and "nothing more is charged" not in alert
     let_pass(account, renewed.current_period_end + timedelta(days=60))
     settle()
 

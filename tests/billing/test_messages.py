@@ -9,11 +9,12 @@ from django.utils import timezone
 from accounts.models import Notification
 from accounts.notifications import outbox
 from billing import clock
-from billing.lifecycle import subscriptions
+from billing.lifecycle import customers, subscriptions
 from billing.lifecycle.projection import PAUSED_FROM
 from billing.messages import reminders
 from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
+from tests.accounts.conftest import acting_for
 from tests.billing import purchases
 from tests.billing.shopping import DECLINED_LATER, VISA, buy, change_card, let_pass
 
@@ -96,6 +97,38 @@ def test_a_month_on_the_charge_is_announced_and_then_received(kaboot, account, a
     assert news(account, lambda: let_pass(account, end - timedelta(days=3))) == ["upcoming_charge"]
     assert latest(account, "upcoming_charge").subject.startswith("$5.00 for Pro will be charged on ")
     assert news(account, lambda: let_pass(account, end + HOURS)) == ["receipt"]
+
+
+def test_a_charge_near_midnight_has_one_day_in_the_notice_the_receipt_and_the_list(kaboot, account, alice):
+    """Stripe charges an hour after the period's end, which is the next day then."""
+    customers.row(account)
+    late = (clock.now(account) + timedelta(days=1)).replace(hour=23, minute=30, second=0, microsecond=0)
+    let_pass(account, late)
+    end = buy(kaboot, account, alice, "kaboot_pro_month").current_period_end
+    let_pass(account, end - timedelta(days=2))
+    let_pass(account, end + HOURS)
+
+    renewal = Payment.objects.latest("created_at")
+    assert renewal.paid_at.date() != end.date()
+    day = f"{end:%-d %B %Y}"
+    assert latest(account, "upcoming_charge").subject.endswith(f"will be charged on {day}")
+    assert f"We received $5.00 for Alice & Co on {day}." in latest(account, "receipt").text
+    assert f">{day}</time>" in acting_for(account, alice).get("/billing/").content.decode()
+
+
+def test_what_is_paid_days_after_its_invoice_has_the_day_on_which_it_was_paid(kaboot, account, alice):
+    end = buy(kaboot, account, alice, "kaboot_pro_month").current_period_end
+    change_card(kaboot, account, DECLINED_LATER)
+    let_pass(account, end + timedelta(days=2))
+    change_card(kaboot, account, VISA)
+    [unpaid] = Payment.objects.filter(status="open")
+
+    gateway.post(f"/v1/invoices/{unpaid.stripe_invoice_id}/pay", idempotency_key="pay-now")
+    sync(account)
+
+    unpaid.refresh_from_db()
+    assert unpaid.paid_at - unpaid.created_at > timedelta(days=1)
+    assert f"for Alice & Co on {unpaid.paid_at:%-d %B %Y}." in latest(account, "receipt").text
 
 
 def test_a_yearly_plan_is_announced_a_month_ahead_once(kaboot, account, alice):
@@ -194,6 +227,12 @@ def test_a_bank_that_wants_its_customer_is_told_with_the_page_to_confirm_on(kabo
     subscription.refresh_from_db()
     words = latest(account, "action_required").text
     assert f"Confirm it here: {subscription.open_invoice_url}" in words
+
+    [asked] = Payment.objects.filter(account=account, status="open")
+    void = f"/v1/invoices/{asked.stripe_invoice_id}/void"
+    gateway.post(void, idempotency_key="void")
+    sync(account)
+    assert latest(account, "action_required").overtaken_at is not None
 
 
 def test_canceling_and_taking_it_back_as_often_as_one_likes(kaboot, account, alice):

@@ -1,12 +1,20 @@
 """A lost dispute stays lost however many payments came since, and forgiven it is forgiven."""
 
+from datetime import timedelta
+from urllib.parse import urlsplit
+
 import pytest
 
+from billing import clock
+from billing.deals import offers
 from billing.leaving import refunds
 from billing.lifecycle import disputed
 from billing.models import Customer, Effect, Payment, Subscription
 from billing.stripe import disputes, gateway, truth
+from simulator.hosted import invoices as hosted_invoice
+from simulator.resources import disputes as bank
 from tests.billing import purchases
+from tests.billing.shopping import card
 from tests.billing.test_lost_disputes import (
     as_alice,
     as_stripe_has_it,
@@ -84,7 +92,7 @@ def test_an_older_one_is_forgiven_as_well_and_the_plan_goes_on(
 def test_what_the_bank_took_is_not_offered_back_again_once_it_is_forgiven(
     kaboot, bought, account, settle, only_the_newest, is_remembered
 ):
-    loses(kaboot, account, settle)
+    found = loses(kaboot, account, settle)
     forgive(account)
     if not is_remembered:
         Effect.objects.filter(kind=disputes.REMEMBERED).delete()
@@ -94,6 +102,13 @@ def test_what_the_bank_took_is_not_offered_back_again_once_it_is_forgiven(
     first, newest = Payment.objects.order_by("pk")
     assert (first.dispute_state, first.amount_taken_back) == ("lost", 500)
     assert [refunds.refundable(one) for one in (first, newest)] == [0, 300]
+
+    # It is still asked about by name: what the bank gives back after all may be given back again.
+    with kaboot.transaction():
+        bank.reverse(kaboot, kaboot.store.get("dispute", found["id"]))
+    sync(account)
+    first.refresh_from_db()
+    assert (first.dispute_state, first.amount_taken_back, refunds.refundable(first)) == ("", 0, 500)
 
 
 def test_a_payment_that_was_not_asked_about_keeps_its_mark(kaboot, bought, account, settle):
@@ -116,12 +131,33 @@ def test_a_sync_asks_once_for_each_disputed_payment(kaboot, bought, account, set
 
 
 def test_a_contract_that_ends_for_a_dispute_is_not_offered_a_cancellation(
-    kaboot, bought, account, as_alice, settle, monkeypatch
+    kaboot, account, as_alice, client, settle
 ):
-    monkeypatch.setattr(Subscription, "is_fixed_term", True)
+    now = clock.now(account)
+    offer = offers.make(
+        account=account,
+        plan_key="pro",
+        interval="month",
+        seats=1,
+        amount=900,
+        periods=3,
+        recipient="grace@navy.example",
+        open_until=now + timedelta(days=14),
+        now=now,
+    )
+    yes = {"name": "Grace Hopper", "email": "grace@navy.example", "agrees": "on"}
+    client.post(urlsplit(offers.link(offer)).path, yes)
+    [invoice] = Payment.objects.filter(account=account, status="open")
+    assert hosted_invoice.pay_hosted(kaboot, invoice.stripe_invoice_id, card=card()).status == "paid"
+    settle()
+    contract = Subscription.objects.live().get(account=account)
+    assert contract.is_fixed_term and contract.cancel_at > contract.current_period_end
+
     loses(kaboot, account, settle)
 
+    contract.refresh_from_db()
+    assert as_stripe_has_it(contract)["cancel_at"] == int(contract.current_period_end.timestamp())
     page = text(as_alice.get("/billing/cancel/", follow=True))
-
     assert "The contract says when the plan ends" in page
     assert "Cancel my plan on" not in page
+    assert "Talk about the contract" in page

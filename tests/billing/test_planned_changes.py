@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.core import mail
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Notification
+from accounts.notifications import outbox
 from billing import clock
 from billing.lifecycle import subscriptions
 from billing.models import Alert, Customer, PlanChange, Subscription
@@ -219,6 +222,36 @@ def test_taken_back_by_hand_what_was_announced_is_no_longer_so(client, shop, acc
 
     assert Notification.objects.get(kind="downgrade_scheduled").overtaken_at
     assert text(client.get(reverse("accounts:notifications"))).count("No longer so") == 1
+
+
+def test_what_was_taken_back_before_its_mail_has_left_is_not_sent(client, shop, account, planned):
+    planned_key = f"downgrade_scheduled:{planned.nonce}"
+    assert Notification.objects.get(key__endswith=planned_key).deliveries.get().state == "waiting"
+
+    client.post(f"/billing/change/{planned.pk}/take-back/")
+    outbox.deliver_due(now=timezone.now())
+
+    sent = [letter.subject for letter in mail.outbox]
+    assert not [subject for subject in sent if "becomes" in subject]
+    assert "Team, yearly stays" in sent
+    delivery = Notification.objects.get(key__endswith=planned_key).deliveries.get()
+    assert delivery.state == "overtaken"
+    outbox.again(delivery, now=timezone.now())
+    assert outbox.deliver_due(now=timezone.now()) == 0
+
+
+def test_a_mail_that_fails_while_it_is_taken_back_is_not_tried_again(
+    client, shop, account, planned, monkeypatch
+):
+    def fails(letter):
+        client.post(f"/billing/change/{planned.pk}/take-back/")
+        raise OSError("the mail server is away")
+
+    monkeypatch.setattr(mail.EmailMultiAlternatives, "send", fails)
+    outbox.deliver_due(now=timezone.now())
+
+    told = Notification.objects.get(key__endswith=f"downgrade_scheduled:{planned.nonce}")
+    assert told.deliveries.get().state == "overtaken"
 
 
 def test_when_stripe_goes_away_before_the_payment_it_is_planned_again(

@@ -12,11 +12,13 @@ from django.urls import reverse
 from accounts.models import Notification
 from billing import catalog, clock
 from billing.lifecycle import checkout, subscriptions
+from billing.messages import reminders
 from billing.models import Payment, PriceRise, PriceRiseStep, Subscription
 from billing.price_rises import carrying
 from billing.stripe import gateway
 from tests import factories
 from tests.accounts.conftest import acting_for
+from tests.billing.changing import change
 from tests.billing.shopping import buy, let_pass, pay
 from tests.billing.test_billing_pages import text
 
@@ -196,7 +198,28 @@ def test_a_campaign_is_undone_and_the_next_invoice_has_the_old_price(
     assert PriceRiseStep.objects.get().state == "undone"
     let_pass(account, Subscription.objects.live().get().current_period_end + timedelta(hours=2))
     assert paid(account) == [500, 700, 500]
-    assert "Pro keeps its price" in told(account)
+    assert told(account)[1:] == ["Pro costs $5.00 again"]
+
+
+def test_undone_after_it_was_charged_the_letter_says_what_was_and_from_when_it_is_less(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 700]
+
+    migrate("--undo", str(PriceRise.objects.get().pk))
+
+    since, again = bought.current_period_end, Subscription.objects.live().get().current_period_end
+    letter = Notification.objects.get(account=account, kind="price_rise_off")
+    assert f"Since {since:%-d %B %Y} Pro of Alice & Co costs $7.00." in letter.text
+    assert f"From {again:%-d %B %Y} on it costs $5.00 again; what was charged so far stays" in letter.text
+    assert "would cost" not in letter.text
 
 
 def test_who_is_held_out_or_leaving_stays_and_is_listed(shop, account, alice, raise_to_seven):
@@ -452,3 +475,89 @@ def test_a_rise_of_a_later_renewal_leaves_the_next_payment_as_it_is(shop, accoun
     assert f"$5.00 on {bought.current_period_end:%-d %B %Y} , to Visa" in page
     later = PriceRiseStep.objects.get().applies_at
     assert f"From the renewal on {later:%-d %B %Y} on, Pro costs $7.00 instead of $5.00." in page
+
+
+# --- A worker that was away ---------------------------------------------------------------------------------
+
+
+def announced(account, kind):
+    return Notification.objects.filter(account=account, kind=kind)
+
+
+def test_the_notice_names_what_is_charged_also_when_the_worker_is_late_with_the_rise(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    reminders.sweep(now=clock.wall())
+
+    notice = announced(account, "upcoming_charge").get()
+    assert notice.subject == f"$7.00 for Pro will be charged on {bought.current_period_end:%-d %B %Y}"
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+
+    assert paid(account) == [500, 700]
+
+
+def test_a_rise_that_missed_its_renewal_is_told_anew_with_the_day_on_which_it_comes(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    carrying.carry_on(now=clock.wall())
+
+    later = Subscription.objects.live().get().current_period_end
+    assert paid(account) == [500, 500]
+    first, second = announced(account, "price_rise").order_by("pk")
+    assert first.overtaken_at is not None
+    assert second.subject == f"Pro will cost $7.00 from {later:%-d %B %Y}"
+    let_pass(account, later - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, later + timedelta(hours=2))
+    assert paid(account) == [500, 500, 700]
+
+
+def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(
+    shop, account, alice, settings, tmp_path
+):
+    bought = buy(shop, account, alice, "kaboot_pro_year")
+    assert change(acting_for(account, alice), price=KEY).state == "scheduled"
+    file = tmp_path / "raised.toml"
+    file.write_text(Path(settings.BILLING_CATALOG).read_text().replace("amount = 5000\n", "amount = 7000\n"))
+    settings.BILLING_CATALOG = str(file)
+    call_command("sync_catalog", verbosity=0)
+    let_pass(account, bought.current_period_end - timedelta(days=60))
+    migrate("--from", "kaboot_pro_year", "--to", "kaboot_pro_year", "--reason", "costs rose")
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=29))
+    carrying.carry_on(now=clock.wall())
+
+    assert announced(account, "yearly_renewal").get().context["amount"] == 500
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [5000, 500]
+
+
+def test_a_rise_told_or_called_off_after_the_notice_says_that_the_notice_is_no_longer_so(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    assert announced(account, "upcoming_charge").get().overtaken_at is None
+
+    migrate("--undo", str(PriceRise.objects.get().pk))
+
+    assert announced(account, "upcoming_charge").get().overtaken_at is not None
+    assert announced(account, "price_rise").get().overtaken_at is not None
+    assert "would cost $7.00. That is off" in announced(account, "price_rise_off").get().text
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]

@@ -54,7 +54,7 @@ def test_a_part_is_given_back_and_the_plan_goes_on(kaboot, account, alice, as_da
 
     page = give_back(as_dana, payment, "1.50")
 
-    assert "$1.50 are on their way back" in text(page)
+    assert "$1.50 is on its way back" in text(page)
     assert given_back(kaboot, account) == 150
     payment.refresh_from_db()
     assert payment.amount_refunded == 150
@@ -92,7 +92,7 @@ def test_a_payment_of_two_years_ago_is_given_back_and_both_pages_say_so(kaboot, 
 
     page = give_back(as_dana, first, "1.50")
 
-    assert "$1.50 are on their way back" in text(page)
+    assert "$1.50 is on its way back" in text(page)
     first.refresh_from_db()
     assert first.amount_refunded == 150
     assert give_back(as_dana, first, "4.00").status_code == 422

@@ -110,7 +110,13 @@ def test_two_tills_opened_before_either_is_paid_are_one_trial_and_nothing_is_cha
     assert Subscription.objects.get(account=account).status == "canceled"
     assert not Payment.objects.filter(amount_paid__gt=0).exists()
     assert not Payment.objects.filter(amount_due__gt=0).exists()
-    assert Alert.objects.get(kind="second_trial").account == account
+    alert = Alert.objects.get(kind="second_trial")
+    assert alert.account == account
+    assert (
+        "asked for a trial, and its buyer has had one with another account, so it was given none"
+        in alert.message
+    )
+    assert alert.message.endswith("was ended before it began, and nothing was charged.")
     assert days(account, alice, "team") == 0
 
 

@@ -79,6 +79,16 @@ def test_the_trend_compares_the_same_number_of_days(browser, account, at_noon):
     assert (report.total, report.before, report.trend) == (15, 10, 50)
 
 
+def test_on_a_windows_first_day_it_is_compared_with_the_day_before(browser, account, at_noon):
+    subscribe(account, "boundless", anchor=NOON - timedelta(hours=1))
+    use(account, 15, now=NOON)
+
+    page = seen(browser.get("/usage/?feature=generations"))
+
+    assert "The day before 0" in page
+    assert "In the" not in page
+
+
 def test_a_trials_window_is_shown_from_the_day_it_began(browser, account, at_noon):
     ends = NOON + timedelta(days=14)
     trial = {

@@ -54,7 +54,7 @@ def currency_of(customer: Customer, price: Price, wanted: str) -> str:
 
 def check_standing(customer: Customer) -> None:
     """Whether this account may buy anything at all. Raises NotForSale."""
-    if customer.suspended_at is not None or customer.dispute_state == "lost":
+    if customer.is_on_hold:
         support = catalog.current().company.support_email
         raise NotForSale(
             f"This account cannot buy at the moment. Write to {support}, and we will sort it out."

@@ -1,0 +1,82 @@
+"""A change that waits for its payment is called off by whoever asked for it, and by a plan that ends or pauses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from accounts.models import Account
+from billing import alerts
+from billing.lifecycle.lease import Held
+from billing.models import PlanChange
+from billing.stripe import gateway
+from billing.stripe.shapes import Doc
+from billing.stripe.truth import Truth, is_live
+
+
+def call_off(change: PlanChange, *, held: Held) -> None:
+    """Void its invoice, which gives the change up at Stripe, under the account's lease. The sync after it says so on
+    `change`, or that it was paid in this very moment. Raises LeaseLost and the gateway's errors.
+    """
+    void(change.stripe_invoice_id)
+    with held.saving():
+        PlanChange.objects.filter(pk=change.pk, state=PlanChange.State.WAITING).update(
+            state=PlanChange.State.STARTED, invoice_url="", failure=PlanChange.CALLED_OFF
+        )
+
+
+def call_off_all(*, held: Held) -> None:
+    """As `call_off`, whatever of the account's waits: before its plan is canceled, ended or paused."""
+    for change in PlanChange.objects.filter(account=held.account, state=PlanChange.State.WAITING):
+        call_off(change, held=held)
+        held.renew()
+
+
+def end_with_plan(truth: Truth, *, account: Account, held: Held, now: datetime) -> bool:
+    """Call off what waits while its plan is set to end, is paused or is over, whoever did that and wherever: nobody is
+    to be charged more for it. What Stripe refuses is told to staff. Answers True when something was done: then ask
+    anew. Raises LeaseLost and the gateway's other errors.
+    """
+    found = {document["id"]: document for document in truth.subscriptions}
+    did = False
+    for change in PlanChange.objects.filter(account=account, state=PlanChange.State.WAITING):
+        if goes_on(found.get(change.stripe_subscription_id)):
+            continue
+        try:
+            call_off(change, held=held)
+            did = True
+        except gateway.InvalidRequest as refusal:
+            _tell(change, refusal.message, held=held, now=now)
+        held.renew()
+    return did
+
+
+def goes_on(document: Doc | None) -> bool:
+    """Whether a subscription is neither over nor to end or to pause."""
+    if document is None or not is_live(dict(document)):
+        return False
+    ends = document["cancel_at_period_end"] or document["cancel_at"]
+    return not ends and not document.get("pause_collection")
+
+
+def void(invoice_id: str) -> None:
+    """Nothing is to be paid on it any more; one that is paid or void already stays so."""
+    try:
+        gateway.post(f"/v1/invoices/{invoice_id}/void", idempotency_key=f"void:{invoice_id}")
+    except gateway.NotFound:
+        return
+    except gateway.InvalidRequest:
+        if gateway.get(f"/v1/invoices/{invoice_id}")["status"] == "open":
+            raise
+
+
+def _tell(change: PlanChange, refused: str, *, held: Held, now: datetime) -> None:
+    with held.saving():
+        alerts.raise_alert(
+            key=f"not_called_off:{change.stripe_invoice_id}",
+            kind="change_not_called_off",
+            message=f"The plan of {change.account} does not go on, and its change to {change.to_price} still waits "
+            f"for a payment: Stripe would not void {change.stripe_invoice_id}: {refused} Void it at Stripe, or it may "
+            "be paid.",
+            account=change.account,
+            now=now,
+        )
