@@ -142,6 +142,12 @@ def _write_payments(truth: Truth, *, account: Account, now: datetime) -> None:
             {"account": account, "stripe_invoice_id": key},
             {**projection.of_payment(invoice, charges=truth.charges), "synced_at": now},
         )
+    # Of all that can be said of what was wiped, this is true: it is not owed, and no page to pay it is there.
+    Payment.objects.filter(
+        account=account, stripe_invoice_id__in=truth.unknown_invoices, status="open"
+    ).update(
+        status="void", hosted_invoice_url="", invoice_pdf_url="", next_payment_attempt_at=None, synced_at=now
+    )
     _write_older_refunds(truth, account=account, seen=list(documents))
 
 
