@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from django.db.models import F, Model
 
 from accounts.models import Account
-from billing import alerts, catalog, messages
+from billing import alerts, catalog, currencies, messages
 from billing.changes import following
 from billing.deals import following as deals
 from billing.lifecycle import customers, debtors, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
+from billing.signals import currency_changed
 from billing.stripe import mirror
 from billing.stripe.truth import Truth
 
@@ -29,7 +30,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
     changed.
     """
     account = customer.account
-    was = messages.before(account)
+    was, was_paid_in = messages.before(account), currencies.of(account.pk)
     if truth.is_deleted:
         changed = _end_everything(customer, now=now)
         _write_payments(truth, account=account, now=now)
@@ -40,6 +41,8 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         changed |= _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
         debtors.look(truth, account=account, now=now)
+    if currencies.of(account.pk) != was_paid_in:
+        currency_changed.send(Customer, account=account, before=was_paid_in)
     following.settle(truth, account=account, now=now)
     messages.tell(truth, customer=customer, was=was, now=now)
     # A clock may have been moved while we asked, and clocks only go forwards.
