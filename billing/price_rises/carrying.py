@@ -159,7 +159,7 @@ def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | No
         return _leave_out(step, "has no renewal ahead")
     with transaction.atomic():
         # Locked, so that nobody is told of a rise that is stopped at this moment.
-        if not PriceRise.objects.select_for_update().filter(pk=step.rise_id, stopped_at=None).exists():
+        if PriceRise.objects.select_for_update().filter(pk=step.rise_id, stopped_at=None).first() is None:
             return False
         step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
         step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
