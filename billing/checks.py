@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 
-from billing import catalog
+from billing import catalog, currencies
 
 STRIPE_ADDRESS = "https://api.stripe.com"
 # Restricted keys (rk_) are Stripe's advice for servers: https://docs.stripe.com/keys
@@ -35,7 +36,7 @@ def refuse_to_start() -> None:
     Called by the doors that serve (config/wsgi.py, config/celery.py); commands show Django's checks.
     """
     problems = [f"{problem.what} {problem.do}" for problem in environment_problems()]
-    problems += [problem.msg for problem in the_catalog()]
+    problems += [problem.msg for problem in (*the_catalog(), *the_customers_currencies())]
     if problems:
         raise ImproperlyConfigured(
             "Not started; put this right first:\n" + "\n".join(f"  - {problem}" for problem in problems)
@@ -53,6 +54,20 @@ def the_catalog(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
             for problem in error.problems
         ]
     return []
+
+
+@register("billing")
+def the_customers_currencies(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
+    """Every price that customers pay in a currency which the price list has dropped.
+
+    Without a catalog, a database or its tables there is nobody to ask about, and others say so: what serves answers
+    /readyz with it, and `migrate` runs this before the tables are there.
+    """
+    try:
+        withdrawn = currencies.withdrawn(catalog.current())
+    except (catalog.CatalogError, DatabaseError):
+        return []
+    return [Error(sentence, hint="docs/catalog.md says more.", id="billing.E002") for sentence in withdrawn]
 
 
 @register("billing")

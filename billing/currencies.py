@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+from django.db.models import Count
+
 from billing import catalog
 from billing.catalog import Catalog
-from billing.models import Customer, Subscription
+from billing.models import Customer, Subscription, SubscriptionItem
 
 
 def of(account_id: uuid.UUID) -> str:
@@ -14,7 +16,7 @@ def of(account_id: uuid.UUID) -> str:
     is answered for without asking the database.
     """
     prices = catalog.current()
-    if len(prices.currencies) == 1:
+    if len(prices.known_currencies) == 1:
         return prices.currency
     customer = Customer.objects.filter(account=account_id).first()
     live = Subscription.objects.live().filter(account=account_id).order_by("pk").first()
@@ -28,3 +30,24 @@ def price_list(subscription: Subscription | None, customer: Customer | None) -> 
     """
     paid_in = (subscription.currency if subscription else "") or (customer.currency if customer else "")
     return catalog.current().in_currency(paid_in)
+
+
+def withdrawn(prices: Catalog) -> list[str]:
+    """A sentence for every price that customers pay in a currency in which `prices` does not have it: their pages and
+    mails could not name what they pay. What was agreed with one customer is no price of the list.
+    """
+    paid = SubscriptionItem.objects.filter(subscription__is_live=True, subscription__offer=None)
+    by_price = paid.values_list("lookup_key", "subscription__currency")
+    sentences = []
+    for lookup_key, code, number in by_price.annotate(Count("subscription", distinct=True)).order_by(
+        "lookup_key", "subscription__currency"
+    ):
+        price = prices.find_price(lookup_key)
+        if price is not None and not price.is_sold_in(code):
+            many = "1 customer pays" if number == 1 else f"{number:,} customers pay"
+            sentences.append(
+                f'plans.{price.plan_key}: {many} "{lookup_key}" in {code.upper()}, and the price list does not have it '
+                f"in {code.upper()} (any more). Write currencies = {{ {code} = … }} there with what they pay. To sell "
+                "nothing more in it, keep the plan as it was with retired = true, and sell a new one."
+            )
+    return sentences

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from billing import catalog, money
+from billing import catalog, money, pricing
 from billing.entitlements import Entitlements, facts_of
 from billing.models import Customer, Payment, Subscription
 
@@ -147,7 +147,7 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
 def _paused(subscription: Subscription) -> Notice:
     """A trial that ended without a card. The button that makes somebody pay names the plan and its price."""
     plan = catalog.current().plans.get(subscription.plan_key)
-    price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
+    price = pricing.price_of(subscription)
     asks = f"{money.text(price.charge(subscription.quantity), price.currency)} a " if price else ""
     return Notice(
         "trial_paused",

@@ -40,9 +40,10 @@ def monthly() -> dict[str, int]:
     sums: defaultdict[str, Fraction] = defaultdict(Fraction)
     alike = running.filter(offer=None).values_list("price_lookup_key", "currency", "quantity")
     for lookup_key, currency, quantity, number in alike.annotate(Count("pk")).order_by():
-        price = catalog.current().in_currency(currency).find_price(lookup_key)
-        if price is not None and price.meter is None:
-            sums[currency] += Fraction(price.charge(quantity) * number, price.months)
+        price = catalog.current().find_price(lookup_key)
+        if price is not None and price.meter is None and price.is_sold_in(currency):
+            charge = price.in_currency(currency).charge(quantity)
+            sums[currency] += Fraction(charge * number, price.months)
     for offer in Offer.objects.filter(subscriptions__in=running).distinct():
         sums[offer.currency] += Fraction(agreed.total(offer), agreed.price(offer).months)
     return {currency: round(amount) for currency, amount in sums.items()}

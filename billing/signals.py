@@ -25,3 +25,7 @@ effect_given_up = Signal()
 # An account is closed. Sent with `account`, under its lease and inside the transaction that closes it, after its name
 # is gone: what a receiver raises leaves the account open.
 account_closed = Signal()
+
+# `account` pays in another currency from now on; `before` is the one its units were priced in. Sent under its lease,
+# inside the transaction that writes it.
+currency_changed = Signal()

@@ -70,6 +70,7 @@ app.conf.beat_schedule = {
 @beat_init.connect
 def _refuse_a_wrong_environment(**_: Any) -> None:
     from django.core.exceptions import ImproperlyConfigured
+    from django.db import connection
 
     from billing import checks
 
@@ -77,6 +78,7 @@ def _refuse_a_wrong_environment(**_: Any) -> None:
         checks.refuse_to_start()
     except ImproperlyConfigured as refusal:
         raise SystemExit(str(refusal)) from None  # Celery swallows any other exception of a receiver
+    connection.close()  # a worker forks after this
 
 
 @worker_ready.connect

@@ -54,17 +54,17 @@ class PriceRiseAdmin(ReadOnlyAdmin):
     @admin.action(description="Stop: nobody else is told or moved", permissions=["act"])
     def stop(self, request: HttpRequest, queryset: QuerySet[PriceRise]) -> None:
         for rise in queryset:
-            carrying.stop(rise=rise, now=clock.wall())
+            stopped = carrying.stop(rise=rise, now=clock.wall())
             self.log_change(request, rise, "Stopped")
-        self.message_user(request, "Stopped. Who was told is told that nothing changes.")
+            self.message_user(request, f"{stopped}{stopped.staying}")
 
     @admin.action(description="Undo: stop, and give the old price back", permissions=["act"])
     def undo(self, request: HttpRequest, queryset: QuerySet[PriceRise]) -> None:
         for rise in queryset:
-            undone, failed = carrying.undo(rise=rise, now=clock.wall())
-            self.log_change(request, rise, f"Undone: {undone}; failed: {failed}")
+            undone = carrying.undo(rise=rise, now=clock.wall())
+            self.log_change(request, rise, f"Undone: {undone.undone}; failed: {undone.failed}")
             self.message_user(
                 request,
-                f"Undone: {undone}; failed: {failed}." + (" Try again for those." if failed else ""),
-                messages.WARNING if failed else messages.SUCCESS,
+                f"{undone}" + (" Try again for those." if undone.failed else ""),
+                messages.WARNING if undone.failed else messages.SUCCESS,
             )

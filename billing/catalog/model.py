@@ -227,9 +227,14 @@ class Catalog:
         others = {code for plan in self.for_sale() for price in plan.prices for code in price.currencies}
         return (self.currency, *sorted(others))
 
+    @property
+    def known_currencies(self) -> frozenset[str]:
+        """What somebody may be paying in: those of plans that are not sold any more too."""
+        return frozenset((self.currency, *(code for price in self.prices() for code in price.currencies)))
+
     def in_currency(self, code: str) -> Catalog:
-        """The price list as somebody sees it who pays in `code`."""
-        if code == self.currency or code not in self.currencies:
+        """The price list as somebody sees it who pays in `code`; a price that is not sold in that stays in its own."""
+        if code == self.currency or code not in self.known_currencies:
             return self
         plans = {key: plan.in_currency(code) for key, plan in self.plans.items()}
         return replace(self, currency=code, plans=plans, default_plan=plans[self.default_plan.key])

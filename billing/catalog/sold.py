@@ -49,6 +49,9 @@ class Price:
             return self
         return replace(self, amount=self.currencies[code], currency=code)
 
+    def is_sold_in(self, code: str) -> bool:
+        return code == self.currency or code in self.currencies
+
     def charge(self, quantity: int) -> int:
         """What `quantity` units, seats or periods cost, in minor units.
 

@@ -133,7 +133,7 @@ def _adopt(subscription_id: str, coming: Planned, *, account: Account, now: date
             now=now,
         )
         return
-    price = coming.price.in_currency(row.currency)
+    price, is_known = coming.price.in_currency(row.currency), coming.price.is_sold_in(row.currency)
     change = PlanChange.objects.create(
         account=account,
         nonce=uuid.uuid4().hex,
@@ -148,8 +148,8 @@ def _adopt(subscription_id: str, coming: Planned, *, account: Account, now: date
         to_price=price.lookup_key,
         to_quantity=coming.quantity,
         shown_amount=0,
-        shown_recurring=None if price.meter else price.charge(coming.quantity),
-        currency=price.currency,
+        shown_recurring=None if price.meter or not is_known else price.charge(coming.quantity),
+        currency=row.currency,
         takes_effect_at=coming.at,
         created_at=now,
     )

@@ -15,7 +15,7 @@ from accounts import closing
 from accounts.closing import NotOwner, StillNeeded, without_owner
 from accounts.models import Account, User
 from billing import effects, suspension
-from billing.leaving import erasing
+from billing.leaving import erasing, last_invoice
 from billing.leaving.withdrawals import ALPHABET
 from billing.lifecycle import checkout, subscriptions
 from billing.lifecycle.lease import Held
@@ -151,6 +151,7 @@ def _end_at_stripe(account: Account) -> dict[str, Any] | None:
         raise StillOwing(invoice, plan_runs=True)
     if running is not None:
         subscriptions.cancel_now(account=account)
+    last_invoice.write(account=account)
     # A page that is still open could be paid after the account is gone.
     checkout.close_tills(account=account)
     return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from django.db.models import F, Model
 
 from accounts.models import Account
-from billing import alerts, catalog, messages
+from billing import alerts, catalog, currencies, messages
 from billing.changes import following
 from billing.deals import following as deals
 from billing.lifecycle import customers, debtors, projection, trials
 from billing.models import CheckoutIntent, Customer, Payment, PlanChange, Subscription, SubscriptionItem
 from billing.models.subscriptions import Status
+from billing.signals import currency_changed
 from billing.stripe import mirror
 from billing.stripe.truth import Truth
 
@@ -29,7 +30,7 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
     changed.
     """
     account = customer.account
-    was = messages.before(account)
+    was, was_paid_in = messages.before(account), currencies.of(account.pk)
     if truth.is_deleted:
         changed = _end_everything(customer, now=now)
         _write_payments(truth, account=account, now=now)
@@ -40,6 +41,8 @@ def write(truth: Truth, *, customer: Customer, now: datetime) -> None:
         changed |= _write_customer(truth, customer=customer)
         trials.note(truth, account=account, now=now)
         debtors.look(truth, account=account, now=now)
+    if currencies.of(account.pk) != was_paid_in:
+        currency_changed.send(Customer, account=account, before=was_paid_in)
     following.settle(truth, account=account, now=now)
     messages.tell(truth, customer=customer, was=was, now=now)
     # A clock may have been moved while we asked, and clocks only go forwards.
@@ -142,6 +145,12 @@ def _write_payments(truth: Truth, *, account: Account, now: datetime) -> None:
             {"account": account, "stripe_invoice_id": key},
             {**projection.of_payment(invoice, charges=truth.charges), "synced_at": now},
         )
+    # Of all that can be said of what was wiped, this is true: it is not owed, and no page to pay it is there.
+    Payment.objects.filter(
+        account=account, stripe_invoice_id__in=truth.unknown_invoices, status="open"
+    ).update(
+        status="void", hosted_invoice_url="", invoice_pdf_url="", next_payment_attempt_at=None, synced_at=now
+    )
     _write_older_refunds(truth, account=account, seen=list(documents))
 
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from accounts.notifications import notify, overtake
 from billing import catalog
 from billing.messages.words import card, is_by_invoice, is_by_use, iso, next_charge, plan_name
-from billing.models import Customer, Subscription
+from billing.models import Customer, PlanChange, Subscription
 from billing.models.subscriptions import Status
 from billing.price_rises import coming
 
@@ -120,10 +120,14 @@ def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -
     renews_at = subscription.current_period_end
     if renews_at is None:
         return
-    price = catalog.current().in_currency(subscription.currency).find_price(subscription.price_lookup_key)
+    change = PlanChange.objects.filter(account=subscription.account).planned().first()
+    # What renews that day is what was planned for it.
+    then = change if change is not None and change.takes_effect_at <= renews_at else None
+    price = catalog.current().find_price(then.to_price if then else subscription.price_lookup_key)
     # The worker may be late with a rise that was told: what is charged then is named all the same.
     amount = coming.next_charge(subscription, rise=coming.rise_of(subscription, now=now))
     facts = {
+        **({"plan": plan_name(then.to_plan_key), "plan_key": then.to_plan_key} if then else {}),
         "at": iso(renews_at),
         "card": card(customer),
         "by_invoice": is_by_invoice(subscription),
@@ -132,7 +136,9 @@ def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -
     }
     if price is not None and price.months >= 12:
         if _is_near(renews_at, YEARLY_DAYS, now):
-            _tell("yearly_renewal", subscription, renews_at, now=now, **facts)
+            is_other = then is not None and then.to_plan_key != subscription.plan_key
+            before = plan_name(subscription.plan_key) if is_other else ""
+            _tell("yearly_renewal", subscription, renews_at, now=now, before=before, **facts)
     elif _is_near(renews_at, CHARGE_DAYS, now) and amount:
         _tell("upcoming_charge", subscription, renews_at, now=now, by_use=is_by_use(subscription), **facts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from billing.lifecycle import archived, subscriptions
 from billing.messages import reminders
 from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
 from billing.stripe import gateway, shapes
+from billing.stripe.truth import TERMINAL_STATUSES
 
 log = structlog.get_logger(__name__)
 
@@ -44,24 +46,73 @@ def carry_on(*, now: datetime, limit: int = 200) -> int:
     return changed
 
 
-def stop(*, rise: PriceRise, now: datetime) -> None:
+@dataclass(frozen=True)
+class Stopped:
+    """How many had been told and hear that it is off, how many had not been told, and how many stay moved."""
+
+    is_new: bool
+    told: int
+    untold: int
+    moved: int
+
+    def __str__(self) -> str:
+        """For staff."""
+        if not self.is_new:
+            said = "It was stopped before."
+        elif not self.told:
+            said = "Stopped. Nobody had been told of a rise that is still to come."
+        else:
+            said = f"Stopped. Had been told, and hear that nothing changes: {self.told}."
+        if self.untold:
+            said += f" Had not been told: {self.untold}."
+        return said
+
+    @property
+    def staying(self) -> str:
+        """Those whom stopping alone does not give the old price."""
+        return f" Moved before, and charged the new price: {self.moved}." if self.moved else ""
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What became of those who had been moved; `left`: they have left or chosen another price, which stays."""
+
+    stopped: Stopped
+    undone: int
+    failed: int
+    left: int
+
+    def __str__(self) -> str:
+        """For staff."""
+        left = f"; left alone, as they left or chose another price since: {self.left}" if self.left else ""
+        return f"{self.stopped} Have the old price again: {self.undone}; failed: {self.failed}{left}."
+
+
+def stop(*, rise: PriceRise, now: datetime) -> Stopped:
     """Nobody else is told or moved; who was told is told that nothing changes. Stopping twice changes nothing."""
     with transaction.atomic():
-        if not PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now):
-            return
-        for step in rise.steps.select_for_update().filter(state=State.TOLD).select_related("account"):
+        is_new = bool(PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now))
+        waiting = rise.steps.select_for_update().filter(state__in=PriceRiseStep.WAITING)
+        steps = list(waiting.select_related("account").order_by("pk"))
+        told = [step for step in steps if step.state == State.TOLD]
+        for step in told:
             _say_off(step, now=clock.at(step.account, now=now))
+        for step in steps:
+            _leave_out(step, "the campaign was stopped")
+    moved = rise.steps.filter(state=State.MOVED).count()
+    return Stopped(is_new=is_new, told=len(told), untold=len(steps) - len(told), moved=moved)
 
 
-def undo(*, rise: PriceRise, now: datetime) -> tuple[int, int]:
-    """Stop, and give whoever was moved the old price again from the next invoice on; answers (undone, failed).
+def undo(*, rise: PriceRise, now: datetime) -> Undone:
+    """Stop, and give whoever was moved the old price again from the next invoice on.
 
     What was charged stays charged. Call it again for those that failed. Raises the gateway's errors.
     """
-    stop(rise=rise, now=now)
+    stopped = stop(rise=rise, now=now)
     moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
     with archived.usable(step.old_price_id for step in moved):
-        return _give_back(moved, now=now)
+        undone, failed = _give_back(moved, now=now)
+    return Undone(stopped=stopped, undone=undone, failed=failed, left=len(moved) - undone - failed)
 
 
 def _give_back(moved: list[PriceRiseStep], *, now: datetime) -> tuple[int, int]:
@@ -69,7 +120,7 @@ def _give_back(moved: list[PriceRiseStep], *, now: datetime) -> tuple[int, int]:
     for step in moved:
         try:
             if not _charge(step, step.rise.to_price_id, step.old_price_id, f"unrise:{step.pk}"):
-                _leave_out(step, "pays another price by now")
+                _leave_out(step, "has left, or pays another price by now")
                 continue
         except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
             log.warning("price_rise_not_undone", step=step.pk, error=type(error).__name__)
@@ -107,6 +158,9 @@ def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | No
     if applies_at is None:
         return _leave_out(step, "has no renewal ahead")
     with transaction.atomic():
+        # Locked, so that nobody is told of a rise that is stopped at this moment.
+        if PriceRise.objects.select_for_update().filter(pk=step.rise_id, stopped_at=None).first() is None:
+            return False
         step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
         step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
         step.save(update_fields=["state", "told_at", "applies_at", "quantity"])
@@ -152,6 +206,10 @@ def _move(step: PriceRiseStep, subscription: Subscription, *, quantity: int | No
     PriceRiseStep.objects.filter(pk=step.pk).update(
         state=State.MOVED, moved_at=now, quantity=quantity or step.quantity
     )
+    if PriceRise.objects.filter(pk=step.rise_id, stopped_at__isnull=False).exists():
+        # Stopped while Stripe was asked: they have been told that nothing changes.
+        with archived.usable([step.old_price_id]):
+            _give_back([step], now=now)
     return True
 
 
@@ -167,7 +225,12 @@ def _charge(step: PriceRiseStep, before: str, after: str, key: str) -> bool:
         item = next((item for item in shapes.items(found) if item["id"] == step.stripe_item_id), None)
         is_rise = after == step.rise.to_price_id
         is_off = PriceRise.objects.filter(pk=step.rise_id, stopped_at__isnull=False).exists()
-        if item is None or (is_rise and (is_off or found.get("schedule") or found["cancel_at_period_end"])):
+        has_left = found["status"] in TERMINAL_STATUSES
+        if (
+            item is None
+            or has_left
+            or (is_rise and (is_off or found.get("schedule") or found["cancel_at_period_end"]))
+        ):
             return False
         if item["price"]["id"] == after:
             return True  # an earlier try did it, and was killed before it could say so

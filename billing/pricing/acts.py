@@ -19,7 +19,7 @@ class Act(StrEnum):
     RESUME = "resume"  # it would end; take that back
     LEAVE = "leave"  # from a paid plan to the free one
     SWITCH = "switch"  # another paid plan: its receipt comes first
-    TALK = "talk"  # sold by people
+    TALK = "talk"  # sold by people, or not sold in what the account pays in
     ON_HOLD = "on_hold"  # blocked: nothing is sold until staff lift it
     ASK = "ask"  # a member without the right to buy
     ORGANIZATION = "organization"  # for organizations, and this is a person
@@ -56,4 +56,6 @@ def right_for(plan: Plan, catalog: Catalog, viewer: Viewer) -> Act:
     room = plan.limits.get(MEMBERS)
     if room is not None and viewer.people > room:
         return Act.TOO_SMALL
+    if viewer.pays_in and not any(price.is_sold_in(viewer.pays_in) for price in plan.prices):
+        return Act.TALK
     return Act.SWITCH if has_bought else Act.BUY

@@ -18,6 +18,8 @@ class Viewer:
     account: Account | None = None
     member: Member | None = None
     rights: Entitlements | None = None
+    # What the account pays in since its first purchase; empty before it.
+    pays_in: str = ""
     # People who take a seat.
     people: int = 1
     # Trial days by plan key, for those who have not had their trial.

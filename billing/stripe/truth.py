@@ -42,6 +42,8 @@ class Truth:
     customer: dict[str, Any] | None = None
     subscriptions: list[dict[str, Any]] = field(default_factory=list)
     invoices: list[dict[str, Any]] = field(default_factory=list)
+    # Were open when last seen, and are wiped with all test data: nobody can pay them any more.
+    unknown_invoices: list[str] = field(default_factory=list)
     charges: list[dict[str, Any]] = field(default_factory=list)
     # Checkout sessions of ours that were open when last seen, by id.
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -106,16 +108,18 @@ def fetch(
     Raises the gateway's errors.
     """
     if not customer.stripe_customer_id:
-        return Truth(invoices=_by_name(open_invoices))
+        left, unknown = _by_name(open_invoices)
+        return Truth(invoices=left, charges=_charges_of(left), unknown_invoices=unknown)
     stripe_id = customer.stripe_customer_id
     about = _customer(stripe_id)
     between()
     if about.get("deleted"):
         # Its open invoices stay, to be paid or voided; a list of them is not to be had.
-        return Truth(customer=about, invoices=_by_name(open_invoices))
+        left, unknown = _by_name(open_invoices)
+        return Truth(customer=about, invoices=left, charges=_charges_of(left), unknown_invoices=unknown)
     subscriptions = _subscriptions(stripe_id)
     between()
-    invoices = _invoices(stripe_id, open_invoices)
+    invoices, unknown = _invoices(stripe_id, open_invoices)
     between()
     charges = list(gateway.pages("/v1/charges", {"customer": stripe_id}, at_most=NEWEST_CHARGES))
     between()
@@ -123,6 +127,7 @@ def fetch(
         customer=about,
         subscriptions=subscriptions,
         invoices=invoices,
+        unknown_invoices=unknown,
         charges=charges,
         sessions={name: gateway.get(f"/v1/checkout/sessions/{name}") for name in open_sessions},
         previews=_previews(subscriptions),
@@ -168,7 +173,9 @@ def _subscriptions(stripe_customer_id: str) -> list[dict[str, Any]]:
     )
 
 
-def _invoices(stripe_customer_id: str, open_when_last_seen: Iterable[str]) -> list[dict[str, Any]]:
+def _invoices(
+    stripe_customer_id: str, open_when_last_seen: Iterable[str]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The newest, every open one however old, and those that were open: they may have been paid since."""
     wanted = {
         "customer": stripe_customer_id,
@@ -181,13 +188,14 @@ def _invoices(stripe_customer_id: str, open_when_last_seen: Iterable[str]) -> li
     if page["has_more"]:
         still_open = gateway.pages("/v1/invoices", {**wanted, "status": "open"}, at_most=MOST_OPEN_INVOICES)
         found = {**{invoice["id"]: invoice for invoice in still_open}, **found}
-    others = _by_name(set(open_when_last_seen) - found.keys())
-    return sorted([*found.values(), *others], key=lambda invoice: -invoice["created"])
+    others, unknown = _by_name(set(open_when_last_seen) - found.keys())
+    return sorted([*found.values(), *others], key=lambda invoice: -invoice["created"]), unknown
 
 
-def _by_name(invoices: Iterable[str]) -> list[dict[str, Any]]:
+def _by_name(invoices: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Those that Stripe has, and the names of those that it does not know any more."""
     expand = {"expand": ["payments", "discounts", "lines.data.discounts"]}
-    found = []
+    found, unknown = [], []
     for name in invoices:
         try:
             found.append(gateway.get(f"/v1/invoices/{name}", expand))
@@ -195,7 +203,20 @@ def _by_name(invoices: Iterable[str]) -> list[dict[str, Any]]:
             # As with a customer: test data is wiped at will.
             if settings.STRIPE_LIVE_MODE:
                 raise
-    return found
+            unknown.append(name)
+    return found, unknown
+
+
+def _charges_of(invoices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What paid them, asked by the payment's name: a deleted customer's charges are not to be had as a list."""
+    intents = [
+        name
+        for invoice in invoices
+        if invoice["status"] == "paid"
+        for name in invoice_payment_intent_ids(invoice)
+    ]
+    asked = (gateway.get(f"/v1/payment_intents/{name}", {"expand": ["latest_charge"]}) for name in intents)
+    return [intent["latest_charge"] for intent in asked if isinstance(intent.get("latest_charge"), dict)]
 
 
 def _previews(subscriptions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

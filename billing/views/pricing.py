@@ -27,7 +27,7 @@ CURRENCY = "currency"
 def pricing_page(request: HttpRequest) -> HttpResponse:
     """All plans for sale. `?every=year` opens it with the yearly prices; else it opens as the viewer pays."""
     viewer = _viewer(request)
-    fixed = _fixed_currency(viewer.account)
+    fixed = viewer.pays_in
     prices = catalog.current().in_currency(fixed or _chosen_currency(request))
     offers = pricing.offers(prices, viewer)
     rights = viewer.rights
@@ -51,6 +51,9 @@ def pricing_page(request: HttpRequest) -> HttpResponse:
             "rows": comparison.rows(prices),
             # What is chosen once is kept: there is nothing to choose after the first purchase.
             "currencies": () if fixed else catalog.current().currencies,
+            # Their first purchase was in something that is not sold any more.
+            "pays_in": fixed if fixed not in ("", *catalog.current().currencies) else "",
+            "list_currency": catalog.current().currency,
             "next_charge": _next_charge(viewer),
             "countable": estimates.countable(prices),
             "sought": _estimate(request, prices),
@@ -73,6 +76,7 @@ def _viewer(request: HttpRequest) -> Viewer:
         account=account,
         member=member,
         rights=rights,
+        pays_in=_fixed_currency(account),
         people=account.members.exclude(role=Member.Role.GUEST).count(),
         trials={
             plan.key: trials.days_for(account=account, plan=plan, user=request.user)
@@ -122,9 +126,9 @@ def _every(request: HttpRequest, viewer: Viewer) -> str:
     return "year" if price is not None and price.interval == "year" else "month"
 
 
-def _fixed_currency(account: Account | None) -> str:
+def _fixed_currency(account: Account) -> str:
     """What the account pays in since its first purchase; empty before it."""
-    customer = Customer.objects.filter(account=account).first() if account is not None else None
+    customer = Customer.objects.filter(account=account).first()
     return customer.currency if customer else ""
 
 

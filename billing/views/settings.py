@@ -66,7 +66,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             "people": []
             if request.member.may_bill
             else members.names_of(account, roles=Member.BILLING_ROLES),
-            "may_end_now": _is_off(rights),
+            "may_end_now": _is_off(rights) and not _is_by_contract(rights),
             "ends": subscription.cancel_at or subscription.current_period_end if subscription else None,
             **(_payments(request) if request.member.may_bill else {}),
         },
@@ -138,6 +138,9 @@ def end_now(request: AccountRequest) -> HttpResponse:
     rights = rights_of_request.of(request)
     if rights.subscription is None or not _is_off(rights):
         messages.info(request, "There is no plan that waits to be ended.")
+        return redirect("billing:settings")
+    if _is_by_contract(rights):
+        messages.info(request, "The contract says when the plan ends; only another contract changes that.")
         return redirect("billing:settings")
     if request.method == "GET":
         plan_name = _plan_name(rights.subscription)
@@ -218,6 +221,11 @@ def returned(request: AccountRequest) -> HttpResponse:
 def _is_off(rights: Entitlements) -> bool:
     """Whether a subscription gives nothing any more and yet stands in the way of another one."""
     return rights.standing is not None and rights.standing.reason in ("past_due", "unpaid", "paused")
+
+
+def _is_by_contract(rights: Entitlements) -> bool:
+    """Nobody leaves a contract before its day by not paying it."""
+    return rights.subscription is not None and rights.subscription.is_fixed_term
 
 
 def _plan_name(subscription: Subscription) -> str:

@@ -89,8 +89,7 @@ def unbilled(sim: "Simulator", subscription: Obj, now: int) -> list[Obj]:
     for item in subscription["items"]["data"]:
         price = lines.price_of(sim, item)
         if usage.is_metered(price):
-            start = item["current_period_start"]
-            line = lines.for_usage(sim, subscription, item, start, now, is_last=True)
+            line = lines.for_usage(sim, subscription, item, lines.counted_from(item), now, is_last=True)
             if line["amount"]:
                 found.append(line)
     return found

@@ -139,12 +139,12 @@ def _restart(
     prorates: bool,
     at: int,
 ) -> None:
-    staying = {item["id"] for item in change.items}
+    # Periods are half-open: this second is the next period's, if an item goes on reading the same meter.
+    read_on = {_meter(sim, item) for item in change.items}
     for item in before.values():
         if usage.is_metered(lines.price_of(sim, item)):
-            used = lines.for_usage(
-                sim, subscription, item, item["current_period_start"], now, is_last=item["id"] not in staying
-            )
+            start, is_last = lines.counted_from(item), _meter(sim, item) not in read_on
+            used = lines.for_usage(sim, subscription, item, start, now, is_last=is_last)
             change.charges += [used] if used["amount"] else []
         elif prorates:
             change.prorations += prorating.credit(sim, subscription, item, at)
@@ -156,6 +156,10 @@ def _restart(
         if not usage.is_metered(price):
             anchored = {**subscription, "billing_cycle_anchor": now}
             change.charges.append(lines.for_period(sim, anchored, item, now, item["current_period_end"]))
+
+
+def _meter(sim: "Simulator", item: Obj) -> str | None:
+    return (lines.price_of(sim, item)["recurring"] or {}).get("meter")
 
 
 def _interval(sim: "Simulator", item: Obj) -> tuple[str, int]:

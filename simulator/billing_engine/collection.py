@@ -120,7 +120,7 @@ def _fail(sim: "Simulator", invoice: Obj, outcome: Outcome) -> None:
         events.emit(sim, "invoice.payment_action_required", invoice)
     events.emit(sim, "invoice.payment_failed", invoice)
     customer = sim.store.get("customer", invoice["customer"])
-    if customer is not None and not customer["delinquent"]:
+    if customer is not None and customer.get("delinquent") is False:  # a deleted one says nothing of it
         with events.change(sim, customer, "customer.updated"):
             customer["delinquent"] = True
     subscription = invoicing.subscription_of(sim, invoice)
@@ -150,7 +150,7 @@ def _give_up(sim: "Simulator", invoice: Obj, subscription: Obj) -> None:
 
 def _after_payment(sim: "Simulator", invoice: Obj) -> None:
     customer = sim.store.get("customer", invoice["customer"])
-    if customer is not None and customer["delinquent"] and not _owes(sim, customer):
+    if customer is not None and customer.get("delinquent") and not _owes(sim, customer):
         with events.change(sim, customer, "customer.updated"):
             customer["delinquent"] = False
     subscription = invoicing.subscription_of(sim, invoice)

@@ -76,6 +76,13 @@ def for_period(sim: "Simulator", subscription: Obj, item: Obj, start: int, end: 
     )
 
 
+def counted_from(item: Obj) -> int:
+    """When use began to be this item's: with its period, or later, when it got its metered price midway."""
+    start: int = item["current_period_start"]
+    since: int = (item.get("_") or {}).get("metered_since", start)
+    return max(start, since)
+
+
 def for_usage(
     sim: "Simulator", subscription: Obj, item: Obj, start: int, end: int, *, is_last: bool = False
 ) -> Obj:

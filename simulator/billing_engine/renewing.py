@@ -125,7 +125,7 @@ def cycle_lines(sim: "Simulator", subscription: Obj, over: list[Obj]) -> list[Ob
         if usage.is_metered(price):
             if subscription["trial_end"] == end:
                 start = end  # What is used in a trial is free.
-            start = max(start, (item.get("_") or {}).get("metered_since", start))
+            start = max(start, lines.counted_from(item))
             found.append(lines.for_usage(sim, subscription, item, start, end))
         else:
             next_end = periods.end_of(subscription["billing_cycle_anchor"], price["recurring"], end)

@@ -13,6 +13,7 @@ from django.core.management.base import SystemCheckError
 
 from billing import checks
 
+pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
 LIVE_KEY = "sk_live_" + "a" * 24
 

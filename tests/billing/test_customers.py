@@ -2,8 +2,10 @@
 
 import threading
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from billing import clock, effects
@@ -213,6 +215,52 @@ def test_billing_hears_of_it_without_a_letter_and_asks_no_more(owing, account, a
 
     owing.refresh_from_db()
     assert (owing.status, served()) == ("void", after_one)
+
+
+def test_an_invoice_paid_after_its_customer_was_deleted_knows_its_charge(owing, account, settle):
+    settle()
+    purchases.at_stripe().v1.invoices.pay(owing.stripe_invoice_id, {"payment_method": "pm_card_visa"})
+    settle()
+
+    owing.refresh_from_db()
+    assert (owing.status, owing.amount_paid) == ("paid", 300)
+    assert owing.stripe_charge_id.startswith("ch_")
+
+
+def wipe(simulator, account) -> None:
+    """As "Delete all test data" in the Dashboard."""
+    customer = Customer.objects.get(account=account)
+    for name in [customer.stripe_customer_id, *customer.former_stripe_ids]:
+        for kind in ("subscription", "invoice"):
+            for one in simulator.store.find(kind, "customer", name):
+                simulator.store.remove(kind, one["id"])
+        simulator.store.remove("customer", name)
+    simulator.deliveries.forget()
+
+
+@pytest.mark.parametrize("is_deleted_first", [True, False])
+def test_what_was_wiped_with_all_test_data_is_owed_no_more(
+    owing, account, alice, simulator, settle, is_deleted_first
+):
+    if is_deleted_first:
+        settle()
+    wipe(simulator, account)
+    told = StringIO()
+
+    call_command("reconcile_billing", stdout=told)
+
+    owing.refresh_from_db()
+    assert (owing.status, owing.hosted_invoice_url) == ("void", "")
+    assert f"invoice {owing.number} open" in told.getvalue()
+    page = acting_for(account, alice).get("/billing/").content.decode()
+    assert ">Void</span>" in page
+
+
+def test_billing_itself_hears_that_it_was_wiped(owing, account, alice, simulator, settle):
+    settle()
+    wipe(simulator, account)
+
+    assert ">Void</span>" in acting_for(account, alice).get("/billing/").content.decode()
 
 
 def test_closing_asks_about_it_before_it_says_that_something_is_owed(

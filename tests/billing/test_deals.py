@@ -19,7 +19,8 @@ from billing.lifecycle import customers, subscriptions
 from billing.messages import reminders
 from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
 from billing.stripe import gateway
-from tests.billing.shopping import at_stripe, buy, let_pass
+from simulator.hosted import invoices as hosted_invoice
+from tests.billing.shopping import at_stripe, buy, card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CONTACT = "/contact/"
@@ -418,6 +419,32 @@ def test_an_invoice_that_is_not_paid_is_overdue_on_the_page_and_the_plan_is_off_
     subscriptions.sync(account=account, reason="test")
     assert entitlements.of(account, now=clock.now(account)).limit("projects") == 25
     assert "Nothing is open" in said(client.get(page_of(offer)))
+
+
+def test_an_overdue_contract_is_paid_from_the_page_and_is_not_ended_by_leaving_it_unpaid(
+    shop, account, client, at_work
+):
+    client.post(page_of(offer_to(account)), YES)
+    start = clock.now(account)
+
+    let_pass(account, start + timedelta(days=31))
+    page = said(at_work.get("/billing/"))
+    assert "Invoice overdue" in page and "Payment failed" not in page
+    assert "Pay the open invoice: $4,800.00" in page
+    let_pass(account, start + timedelta(days=62))
+    page = said(at_work.get("/billing/"))
+    assert "off: payment missing" in page and "Talk about the contract" in page
+    assert "End the plan now" not in page
+    answer = said(at_work.post("/billing/end/", follow=True))
+    assert "The contract says when the plan ends; only another contract changes that." in answer
+    assert Subscription.objects.live().get(account=account).is_fixed_term
+
+    [owed] = Payment.objects.filter(account=account, status="open")
+    assert hosted_invoice.pay_hosted(shop, owed.stripe_invoice_id, card=card()).status == "paid"
+    cache.clear()  # the page asks Stripe once in a quarter of a minute
+    page = said(at_work.get("/billing/"))
+    assert "off: payment missing" not in page and "Pay the open invoice" not in page
+    assert entitlements.of(account, now=clock.now(account)).limit("projects") == 25
 
 
 def test_a_contract_of_one_period_ends_with_it_and_no_further_invoice_is_written(shop, account, client):

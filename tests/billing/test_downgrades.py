@@ -186,6 +186,29 @@ def test_from_the_year_to_the_month_waits_for_the_year_s_end(client, shop, accou
     assert Payment.objects.filter(account=account).latest("created_at").amount_paid == 9900
 
 
+def test_a_year_that_becomes_months_is_not_announced_as_renewing(client, shop, account, alice):
+    end = buy(shop, account, alice, TEAM_YEAR).current_period_end
+    change(client, price=TEAM)
+
+    let_pass(account, end - timedelta(days=29))
+    assert not Notification.objects.filter(account=account, kind="yearly_renewal").exists()
+    let_pass(account, end - timedelta(days=2))
+
+    told = Notification.objects.get(account=account, kind="upcoming_charge")
+    assert told.subject.startswith("$99.00 for Team will be charged on ")
+
+
+def test_a_year_that_becomes_another_plans_is_announced_as_that(client, shop, account, alice):
+    end = buy(shop, account, alice, TOP_YEAR).current_period_end
+    change(client, price=TEAM_YEAR)
+
+    let_pass(account, end - timedelta(days=29))
+
+    told = Notification.objects.get(account=account, kind="yearly_renewal")
+    assert told.subject == f"Enterprise becomes Team on {end:%-d %B %Y}"
+    assert f"becomes Team, paid by the year, on {end:%-d %B %Y} for $950.00, charged to" in told.text
+
+
 def test_a_discount_outlives_the_change(client, shop, account, alice):
     subscription = buy(shop, account, alice, TOP)
     coupon = gateway.post("/v1/coupons", {"percent_off": 50, "duration": "forever"}, idempotency_key="half")

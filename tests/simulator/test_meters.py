@@ -50,6 +50,31 @@ def test_what_was_used_is_on_the_next_invoice(shop: Shop, kim: str) -> None:
     assert (line.period.start, line.period.end) == (NEW_YEAR, at(2026, 2, 28))
 
 
+def test_what_is_used_in_the_second_its_price_is_replaced_is_billed_once(shop: Shop, kim: str) -> None:
+    subscription = shop.v1.subscriptions.list({"customer": kim}).data[0]
+    old = subscription["items"].data[0]
+    meter = old.price.recurring.meter  # type: ignore[union-attr]
+    recurring: Any = {"interval": "month", "usage_type": "metered", "meter": meter}
+    dearer = shop.v1.prices.create(
+        {"product": str(old.price.product), "currency": "usd", "unit_amount": 60, "recurring": recurring}
+    )
+    shop.advance(days=5)
+    use(shop, kim, "7")
+
+    # The clock stands still: all of it is the one second in which the period begins anew.
+    change: Any = {
+        "items": [{"id": old.id, "deleted": True}, {"price": dearer.id}],
+        "billing_cycle_anchor": "now",
+    }
+    shop.v1.subscriptions.update(subscription.id, change)
+    shop.advance(days=40)
+
+    billed = [line.quantity for invoice in shop.invoices(kim) for line in invoice.lines.data]
+    assert sum(quantity or 0 for quantity in billed) == 7
+    # Periods are half-open, so it is the one's that begins.
+    assert [invoice.total for invoice in shop.invoices(kim)] == [0, 420]
+
+
 def test_usage_that_comes_late_still_makes_the_draft(shop: Shop, kim: str) -> None:
     shop.advance(to=at(2026, 2, 28) + 600)
     use(shop, kim, "4", at=at(2026, 2, 28) - 60)

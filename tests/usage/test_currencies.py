@@ -222,6 +222,26 @@ def test_a_currency_that_stripe_settles_later_prices_the_next_act(
     assert (before.cost, before.currency) == (50, "usd")
     after = use(mine, 1, key="after")
     assert (after.cost, after.currency) == (45, "eur")
+    assert (use(mine, 1).cost, use(mine, 1).currency) == (50, "usd")  # the first act's key again
+
+
+def test_what_was_used_in_dollars_before_the_first_purchase_stays_in_dollars(
+    bazaar: Any, alice: User, as_alice: Client
+) -> None:
+    mine = Account.objects.get(person=alice)
+    gift = grants.give(account=mine, plan_key="payg", kind="gift", reason="a friend", now=clock.now(mine))
+    use(mine, 10, key="as a gift")
+    grants.revoke(grant=gift, now=clock.now(mine))
+    buy_in(as_alice, bazaar, "eur", price="hybrid_payg_tokens", seats=1)
+    use(mine, 2, key="bought")
+
+    shown = said(as_alice.get("/usage/log/"))
+
+    assert "$5.00" in shown and "€0.90" in shown
+    assert "€5.00" not in shown
+    answer: Any = as_alice.get("/usage/log.csv")
+    acts = csv.DictReader(answer.getvalue().decode().splitlines())
+    assert [(act["cost"], act["currency"]) for act in acts] == [("0.90", "eur"), ("5.00", "usd")]
 
 
 def test_who_pays_in_dollars_sees_dollars_beside_them(bazaar: Any, alice: User, as_alice: Client) -> None:

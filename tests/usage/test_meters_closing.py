@@ -16,7 +16,7 @@ from billing.lifecycle import money_back, subscriptions
 from billing.models import Alert, Customer, Effect, Payment, Subscription
 from billing.stripe import gateway
 from tests.accounts.conftest import acting_for
-from tests.billing.shopping import at_stripe, buy, let_pass
+from tests.billing.shopping import DECLINED_LATER, at_stripe, buy, change_card, let_pass
 from tests.usage.conftest import Wires
 from usage import metering, meters, tasks
 from usage.meters import by_hand, closing, sending, silence
@@ -689,6 +689,42 @@ def test_what_staff_had_still_to_decide_is_written_off_with_its_account_and_bill
     assert not Alert.objects.filter(kind="meter_delivery_review", resolved_at=None).exists()
     told = Alert.objects.get(kind="meter_written_off")
     assert "8 tokens_used ($4.00)" in told.message and "Alice" not in told.message
+
+
+def bill_by_hand(account: Account, bought: Subscription, as_dana: Client) -> None:
+    """Eight tokens that missed their invoice wait for the next one, as an item."""
+    use(account, 8)
+    let_pass(account, bought.current_period_end + 2 * HOUR)
+    meters.deliver(now=timezone.now())
+    chosen = {"action": "bill", "_selected_action": [MeterDelivery.objects.get().pk]}
+    as_dana.post("/staff/usage/meterdelivery/", chosen, follow=True)
+
+
+def test_what_staff_billed_for_the_next_invoice_is_on_a_last_one_when_the_account_closes_before(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any, as_dana: Client
+) -> None:
+    bill_by_hand(account, bought, as_dana)
+
+    assert "The account is closed" in close(account, alice)
+
+    [item] = at_stripe(shop, account, "invoiceitem")
+    assert item["invoice"] is not None
+    paid = Payment.objects.get(stripe_invoice_id=item["invoice"])
+    assert (paid.amount_paid, paid.status) == (400, "paid")
+
+
+def test_what_the_last_invoice_cannot_take_is_paid_before_the_account_closes(
+    shop: "Simulator", account: Account, bought: Subscription, alice: Any, as_dana: Client
+) -> None:
+    bill_by_hand(account, bought, as_dana)
+    change_card(shop, account, DECLINED_LATER)
+
+    page = close(account, alice)
+
+    assert "The plan is over, and an invoice is open. Pay it, then close the account." in page
+    assert "Pay $4.00" in page
+    account.refresh_from_db()
+    assert account.closed_at is None
 
 
 def test_what_comes_to_light_after_the_closing_is_written_off_too(

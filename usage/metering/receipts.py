@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from billing import catalog, currencies
+from usage import denominations
 from usage.metering import forgiving
 from usage.metering.attempts import Attempt
 
@@ -68,13 +69,20 @@ def made(attempt: Attempt, *, account_id: uuid.UUID, feature: str, units: int) -
         replayed=attempt.outcome == "replayed",
         sources=_sources(attempt, units),
         cost=attempt.cost,
-        currency=currency(account_id, cost=attempt.cost),
+        currency=_currency_of_then(attempt, account_id)
+        if attempt.outcome == "replayed" and attempt.cost
+        else currency(account_id, cost=attempt.cost),
     )
 
 
 def currency(account_id: uuid.UUID, *, cost: int) -> str:
     """What a receipt's `cost` is in. Nothing is nothing in any currency, so that who pays nothing is not looked up."""
     return currencies.of(account_id) if cost else catalog.current().currency
+
+
+def _currency_of_then(attempt: Attempt, account_id: uuid.UUID) -> str:
+    assert attempt.record_id is not None
+    return denominations.of(account_id).of(attempt.record_id)
 
 
 def _sources(attempt: Attempt, units: int) -> tuple[Source, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from billing.leaving import last_invoice
 from billing.lifecycle import subscriptions
 from billing.models import Customer, Subscription
-from billing.stripe import gateway, shapes
+from billing.stripe import gateway
 from usage.meters import periods, telling, worth, writing_off
 from usage.models import MeterDelivery
 from usage.models.meters import OPEN
@@ -146,22 +146,10 @@ def _invoice(delivery: MeterDelivery, proposed: Proposal) -> None:
             "currency": proposed.currency,
             "pending_invoice_items_behavior": "include",
             "auto_advance": True,
-            **_as_the_plan_was(delivery),
+            **last_invoice.as_the_plan_was(delivery.account),
         },
         idempotency_key=f"meter-invoice:{delivery.identifier}",
     )
-
-
-def _as_the_plan_was(delivery: MeterDelivery) -> dict[str, Any]:
-    """How the plan was paid: by invoice where that was agreed, else with its card, which the till puts on the plan."""
-    last = Subscription.objects.filter(account_id=delivery.account_id).order_by("-started_at", "-pk").first()
-    if last is None:
-        return {}
-    found = gateway.get(f"/v1/subscriptions/{last.stripe_subscription_id}")
-    if found["collection_method"] == "send_invoice":
-        return {"collection_method": "send_invoice", "days_until_due": found["days_until_due"]}
-    method = found.get("default_payment_method")
-    return {"default_payment_method": shapes.id_of(method)} if method else {}
 
 
 def _next_identifier(identifier: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from accounts.models import Account
 from billing import clock, signals
 from billing.stripe.meter_errors import MeterError
+from usage import denominations
 from usage.meters import closing, rejections, writing_off
 
 
@@ -17,6 +18,7 @@ def connect() -> None:
     signals.invoice_about_to_close.connect(_before_invoice)
     signals.meter_errors_reported.connect(_errors_reported)
     signals.account_closed.connect(_closed)
+    signals.currency_changed.connect(_pays_in_another)
 
 
 def _before_change(sender: Any, *, account: Account, **_: Any) -> None:
@@ -33,3 +35,7 @@ def _errors_reported(sender: Any, *, errors: Iterable[MeterError], **_: Any) -> 
 
 def _closed(sender: Any, *, account: Account, **_: Any) -> None:
     writing_off.of_account(account, now=clock.wall())
+
+
+def _pays_in_another(sender: Any, *, account: Account, before: str, **_: Any) -> None:
+    denominations.remember(account, before=before)

@@ -19,7 +19,9 @@ def price_of(delivery: MeterDelivery) -> Price | None:
         plan = prices.plans.get(subscription.plan_key)
         paid = [prices.find_price(item.lookup_key) for item in subscription.items.all() if item.is_metered]
         for price in (*paid, *(plan.metered_prices if plan else ())):
-            if price and price.meter and prices.feature(price.meter).meter_event_name == delivery.event_name:
+            if price is None or price.currency != subscription.currency:
+                continue  # not sold in that any more: what was paid is only known at Stripe
+            if price.meter and prices.feature(price.meter).meter_event_name == delivery.event_name:
                 return price
     return None
 

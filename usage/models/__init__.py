@@ -3,6 +3,7 @@
 from usage.models.alerts import AlertWish, Crossing, LedgerMark
 from usage.models.books import MemberCounter, Repair, UsageCounter, UsageDay, UsageRecord
 from usage.models.budgets import Budget, MemberBudget
+from usage.models.currencies import CurrencyBefore
 from usage.models.meters import MeterDelivery, MeterEvent
 from usage.models.reservations import Reservation
 from usage.models.standing import Gauge, GaugeClaim, Slot
@@ -11,6 +12,7 @@ __all__ = [
     "AlertWish",
     "Budget",
     "Crossing",
+    "CurrencyBefore",
     "Gauge",
     "GaugeClaim",
     "LedgerMark",

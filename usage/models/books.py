@@ -22,7 +22,7 @@ class UsageRecord(models.Model):
     # Of the units: burned from credits, and to be paid by the unit (the rest came out of the window's allowance).
     credited = models.BigIntegerField(default=0, db_default=0)
     billed = models.BigIntegerField(default=0, db_default=0)
-    # What the billed units cost, in minor units of the currency the account pays in, at the price of then.
+    # What the billed units cost, in minor units, at the price and in the currency of then (usage.denominations).
     cost = models.BigIntegerField(default=0, db_default=0)
     # The counter after this act, and the limit it was allowed under (empty: none).
     used_after = models.BigIntegerField()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from billing import money
+from usage.denominations import Denominations
 from usage.models import UsageRecord
 
 COLUMNS = (
@@ -29,9 +30,9 @@ COLUMNS = (
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def lines(acts: Iterable[UsageRecord], *, currency: str) -> Iterator[str]:
-    """The header, then a line an act. `currency` is what the account pays in."""
-    return table(COLUMNS, (_cells(act, currency) for act in acts))
+def lines(acts: Iterable[UsageRecord], *, costs_in: Denominations) -> Iterator[str]:
+    """The header, then a line an act."""
+    return table(COLUMNS, (_cells(act, costs_in.of(act.pk)) for act in acts))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:

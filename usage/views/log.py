@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET
 from accounts.decorators import account_required
 from accounts.models import ApiKey, User
 from accounts.requests import AccountRequest
-from billing import catalog, currencies
+from billing import catalog
+from usage import denominations
 from usage.reports import csv, log
 from usage.reports.log import Wanted
 
@@ -34,17 +35,17 @@ def overview(request: AccountRequest) -> HttpResponse:
     if before is not None:
         acts = acts.filter(pk__lt=before)
     found = list(acts[: ACTS_ON_A_PAGE + 1])
+    costs_in = denominations.of(request.account.pk)
     return render(
         request,
         "usage/log.html",
         {
-            "acts": found[:ACTS_ON_A_PAGE],
+            "acts": [(act, costs_in.of(act.pk)) for act in found[:ACTS_ON_A_PAGE]],
             "older": found[ACTS_ON_A_PAGE - 1].pk if len(found) > ACTS_ON_A_PAGE else None,
             "is_latest": before is None,
             "wanted": wanted,
             "query": _query(request),
             "features": catalog.current().features,
-            "currency": currencies.of(request.account.pk),
             "may_bill": request.member.may_bill,
             "people": User.objects.filter(memberships__account=request.account).order_by("name", "email"),
             "keys": ApiKey.objects.filter(account=request.account).order_by("name", "pk"),
@@ -59,7 +60,7 @@ def export(request: AccountRequest) -> StreamingHttpResponse:
     """The same acts as a CSV file, read and sent line by line."""
     found = log.acts(request.account, _wanted(request), only=_only(request))
     response = StreamingHttpResponse(
-        csv.lines(log.each(found), currency=currencies.of(request.account.pk)),
+        csv.lines(log.each(found), costs_in=denominations.of(request.account.pk)),
         content_type="text/csv; charset=utf-8",
     )
     day = timezone.now().strftime("%Y-%m-%d")

@@ -42,6 +42,11 @@ def currency_of(customer: Customer, price: Price, wanted: str) -> str:
     Stripe bills a customer in one currency (https://docs.stripe.com/billing/customer#currency).
     """
     chosen = customer.currency or wanted or price.currency
+    if customer.currency and customer.currency not in catalog.current().currencies:
+        raise NotForSale(
+            f"You pay in {chosen.upper()} since your first purchase, and nothing is sold in it any more. Write to "
+            f"{catalog.current().company.support_email}; nothing was charged."
+        )
     if wanted and chosen != wanted:
         raise NotForSale(
             f"You pay in {chosen.upper()} since your first purchase, and that cannot change. Look at the prices in "

@@ -38,13 +38,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["stop"] is not None:
-            carrying.stop(rise=_rise(options["stop"]), now=clock.wall())
-            self.stdout.write("Stopped. Who was told is told that nothing changes.")
+            stopped = carrying.stop(rise=_rise(options["stop"]), now=clock.wall())
+            way_back = f" --undo {options['stop']} gives them the old one again." if stopped.moved else ""
+            self.stdout.write(f"{stopped}{stopped.staying}{way_back}")
             return
         if options["undo"] is not None:
-            undone, failed = carrying.undo(rise=_rise(options["undo"]), now=clock.wall())
-            self.stdout.write(f"Undone: {undone}; failed: {failed}.")
-            if failed:
+            try:
+                undone = carrying.undo(rise=_rise(options["undo"]), now=clock.wall())
+            except gateway.StripeError as error:
+                raise CommandError(
+                    f"Stopped; nobody has the old price again yet: {error} Run it again."
+                ) from error
+            self.stdout.write(str(undone))
+            if undone.failed:
                 raise CommandError("Some could not be undone; run the command again.")
             return
         if not options["from_name"] or not options["to_name"]:

@@ -7,9 +7,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Exists, OuterRef, Q
 
 from billing.lifecycle import subscriptions
-from billing.models import Customer, Subscription
+from billing.models import Customer, Payment, Subscription
 from billing.stripe import gateway
 
 
@@ -25,7 +26,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = Customer.objects.exclude(stripe_customer_id=None).select_related("account").order_by("pk")
+        # A customer that was deleted at Stripe may have left an invoice, which is paid or voided there all the same.
+        owing = Payment.objects.filter(account=OuterRef("account"), status="open")
+        rows = Customer.objects.filter(Q(stripe_customer_id__isnull=False) | Exists(owing))
+        rows = rows.select_related("account").order_by("pk")
         if options["accounts"]:
             rows = rows.filter(pk__in=options["accounts"])
         looked_at, healed, failed = 0, 0, 0
@@ -58,6 +62,10 @@ def _heal(row: Customer) -> str:
 def _state(row: Customer) -> str:
     fields = ("plan_key", "status", "quantity", "current_period_end", "cancel_at_period_end", "cancel_at")
     found = Subscription.objects.filter(account=row.account).order_by("started_at", "pk").values(*fields)
+    still_open = Payment.objects.filter(account=row.account, status="open")
+    invoices = "".join(
+        f"; invoice {one.number or one.stripe_invoice_id} open" for one in still_open.order_by("pk")
+    )
     return (
         "; ".join(
             f"{sub['plan_key']} × {sub['quantity']} {sub['status']}"
@@ -66,4 +74,4 @@ def _state(row: Customer) -> str:
             for sub in found
         )
         or "nothing bought"
-    )
+    ) + invoices

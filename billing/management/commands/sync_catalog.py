@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from billing import catalog
+from billing import catalog, currencies
 from billing.stripe import catalog_push, gateway
 from billing.stripe.catalog_push import Change, endpoint
 from billing.stripe.catalog_push.diff import Verb
@@ -36,6 +36,7 @@ class Command(BaseCommand):
         loud = options["verbosity"] > 0
         try:
             prices = catalog.current()
+            withdrawn = currencies.withdrawn(prices)
             changes = catalog_push.changes(prices)
             if webhook_url:
                 changes += endpoint.changes(webhook_url, tell=self._tell_secret)
@@ -43,6 +44,8 @@ class Command(BaseCommand):
                 self._show(prices, changes)
                 if webhook_url and any(feature.meter_event_name for feature in prices.features.values()):
                     self._ask_for_thin_events(webhook_url)
+            if withdrawn:
+                raise CommandError("\n".join([*withdrawn, "Nothing was changed at Stripe."]))
             if not dry_run:
                 for change in changes:
                     if change.act is not None:
