@@ -115,7 +115,8 @@ class Deeds(Somebody):
     def _pause(self) -> None:
         from billing.leaving import pausing
 
-        months = self.chance.randint(1, self.life.plan().pause_months)
+        # The plan that was bought, which an open dispute may have taken away for now.
+        months = self.chance.randint(1, self.life.purchase.plan.pause_months)
         self._say(f"pauses for {months} months")
         pausing.pause(account=self.account, months=months)
         self.life.pause(months)
