@@ -209,6 +209,10 @@ class Life(Books):
             else:
                 self._bought().paused_from = self._bought().resumes_at = None
         self.now = to
+        is_on_hold = any(bill.dispute == "lost" for bill in self.bills)
+        if is_on_hold and self.purchase is not None and self.purchase.status == "past_due":
+            # What was used before was not paid: there is nothing paid to end with.
+            self._end_with_usage()
 
     def _turn_over(self) -> None:
         bought = self._bought()
