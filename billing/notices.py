@@ -63,6 +63,8 @@ class Notice:
     # "generations": what ran out, in the catalog's words for that many.
     unit: str = ""
     used: int = 0
+    # Neither used nor left: held by work that is going on.
+    held: int = 0
     limit: int = 0
     # Money in words: the budget; and what was spent beside the price of a plan that has it all.
     budget: str = ""

@@ -85,13 +85,14 @@ def _allowance_notices(rights: Entitlements) -> list[Notice]:
             continue  # unlimited, metered, nothing granted, or credits beyond it: there is no end to warn of
         kind = "allowance_exhausted" if balance.used >= balance.limit else "allowance_low"
         feature = catalog.current().feature(balance.feature)
-        if balance.used >= LOW * balance.limit:
+        if balance.used >= LOW * balance.limit or not balance.remaining:
             found.append(
                 Notice(
                     kind,
                     at=balance.period_end,
                     unit=feature.unit_one if balance.limit == 1 else feature.unit_many,
                     used=balance.used,
+                    held=balance.reserved,
                     limit=balance.limit,
                 )
             )
