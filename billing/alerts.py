@@ -11,8 +11,11 @@ from django.db.models import F
 
 from accounts.models import Account, Delivery
 from billing import effects
-from billing.models import Alert
+from billing.models import Alert, Effect
 from config.logs import SECRET
+
+# How the keys of mails about alerts begin.
+MAIL_OF_ALERT = "mail:alert:"
 
 
 def raise_alert(*, key: str, kind: str, message: str, now: datetime, account: Account | None = None) -> Alert:
@@ -47,7 +50,7 @@ def raise_alert(*, key: str, kind: str, message: str, now: datetime, account: Ac
             alert.refresh_from_db()
         if is_new and settings.STAFF_ALERT_EMAIL:
             effects.owe_mail(
-                key=f"mail:alert:{key}:{alert.times_seen}",
+                key=f"{MAIL_OF_ALERT}{key}:{alert.times_seen}",
                 to=settings.STAFF_ALERT_EMAIL,
                 subject=f"[{settings.SITE_NAME}] {kind.replace('_', ' ')}",
                 body=f"{message}\n\nOpen it: {settings.BASE_URL}/staff/billing/alert/{alert.pk}/change/\n",
@@ -66,5 +69,18 @@ def tell_of_undelivered(*, delivery: Delivery, explanation: str, now: datetime, 
         message=f"{told.kind} of {told.account or told.key} could not be delivered by {delivery.channel} in "
         f"{delivery.attempts} attempts: {explanation}",
         account=told.account,
+        now=now,
+    )
+
+
+def tell_of_given_up(*, effect: Effect, explanation: str, now: datetime, **_: Any) -> None:
+    """What was owed was not carried out, however often it was tried."""
+    if effect.key.startswith(MAIL_OF_ALERT):  # which must not raise an alert mail about itself
+        return
+    raise_alert(
+        key=f"undelivered:{effect.key}",
+        kind="undelivered_effect",
+        message=f"{effect.key} could not be delivered in {effect.attempts} attempts: {explanation}",
+        account=effect.account,
         now=now,
     )

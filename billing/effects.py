@@ -2,6 +2,7 @@
 
 `once` writes the row in the transaction that acts upon the fact. Kinds with a carrier (mail, an
 introduction to Stripe) are the outbox: their rows stay owed until `deliver_owed` has carried them out.
+Who carries a kind other than mail says so when the house is put together (`billing/apps.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from accounts.models import Account
 from billing import clock
 from billing.backoff import delay
 from billing.models import Effect
+from billing.signals import effect_given_up
 from config import nudge
 from config.logs import SECRET
 from config.mailbox import ABOUT
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 # A carrier that has not come back by then is taken for dead, and another may try.
 CARRY_SECONDS = 120
 MOST_ATTEMPTS = 15
+Carrier = Callable[[Effect], None]
 # In a mail's detail: its words go once it has left, as the person it is for has gone.
 FORGET = "forget"
 
@@ -110,6 +113,11 @@ def deliver_owed(*, now: datetime, limit: int = 100) -> int:
     return delivered
 
 
+def carry(kind: str, *, by: Carrier) -> None:
+    """Let everything of this kind be carried out `by` the one given."""
+    _CARRIERS[kind] = by
+
+
 def kinds_carried() -> list[str]:
     """The kinds this outbox delivers; what is owed of any other kind is done by the account's next sync."""
     return list(_CARRIERS)
@@ -148,23 +156,14 @@ def _forgotten(effect: Effect) -> dict[str, Any]:
 
 
 def _try_later(effect: Effect, error: Exception, *, now: datetime) -> None:
-    from billing import alerts  # alerts leave through this outbox
-
     explanation = SECRET.sub("[secret]", f"{type(error).__name__}: {error}")[:500]
     given_up = effect.attempts >= MOST_ATTEMPTS
     Effect.objects.filter(pk=effect.pk).update(
         last_error=explanation, next_attempt_at=None if given_up else now + delay(effect.attempts)
     )
     log.warning("effect_not_delivered", key=effect.key, attempts=effect.attempts, error=explanation)
-    # An undelivered alert mail must not raise an alert mail about itself.
-    if given_up and not effect.key.startswith("mail:alert:"):
-        alerts.raise_alert(
-            key=f"undelivered:{effect.key}",
-            kind="undelivered_effect",
-            message=f"{effect.key} could not be delivered in {effect.attempts} attempts: {explanation}",
-            account=effect.account,
-            now=now,
-        )
+    if given_up:
+        effect_given_up.send(Effect, effect=effect, explanation=explanation, now=now)
 
 
 def _send_mail(effect: Effect) -> None:
@@ -179,24 +178,4 @@ def _send_mail(effect: Effect) -> None:
     ).send()
 
 
-def _introduce(effect: Effect) -> None:
-    from billing.lifecycle import customers  # which owes introductions to this outbox
-
-    assert effect.account is not None
-    if customers.row(
-        effect.account
-    ).stripe_customer_id:  # deleted at Stripe meanwhile: nobody is left to be told
-        customers.introduce(effect.account)
-
-
-def _follow_members(effect: Effect) -> None:
-    from billing.changes import seating  # which syncs, and a sync owes things to this outbox
-
-    seating.carry(effect)
-
-
-_CARRIERS: dict[str, Callable[[Effect], None]] = {
-    "mail": _send_mail,
-    "introduction": _introduce,
-    "seats_follow": _follow_members,
-}
+_CARRIERS: dict[str, Carrier] = {"mail": _send_mail}

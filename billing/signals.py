@@ -18,6 +18,10 @@ invoice_about_to_close = Signal()
 # `now` (wall time), outside any transaction. A receiver answers how many of them it could place.
 meter_errors_reported = Signal()
 
+# What was owed (billing.models.Effect) could not be carried out, however often it was tried. Sent with `effect`,
+# `explanation` and `now` (wall time).
+effect_given_up = Signal()
+
 # An account is closed. Sent with `account`, under its lease and inside the transaction that closes it, after its name
 # is gone: what a receiver raises leaves the account open.
 account_closed = Signal()

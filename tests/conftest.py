@@ -4,6 +4,7 @@ import gc
 
 pytest_plugins = [
     "tests.stack.database",
+    "tests.stack.engines",
     "tests.stack.stripe",
     "tests.stack.site",
     "tests.stack.people",

@@ -67,13 +67,14 @@ def main(words: list[str]) -> int:
 def _do_all(wanted: list[str], words: list[str]) -> list[Outcome]:
     """One after the other; those of BESIDE in a row of their own, which speaks when each of them has ended."""
     first = [name for name in wanted if name not in BESIDE]
+    is_whole = wanted == USUAL
     outcomes: dict[str, Outcome] = {}
 
     def beside() -> None:
         for name in wanted:
             if name in BESIDE:
                 heard: list[str] = []
-                outcomes[name] = _do(name, Going(words, heard.append, gives_way=True))
+                outcomes[name] = _do(name, Going(words, heard.append, gives_way=True, in_whole_run=is_whole))
                 _say("\n".join(heard) + f"\n=== end of {name}")
 
     if not first:
@@ -81,7 +82,7 @@ def _do_all(wanted: list[str], words: list[str]) -> list[Outcome]:
     second = threading.Thread(target=beside, name="beside", daemon=True)
     second.start()
     for name in first:
-        outcomes[name] = _do(name, Going(words, _say))
+        outcomes[name] = _do(name, Going(words, _say, in_whole_run=is_whole))
     second.join()
     return [outcomes[name] for name in wanted]
 

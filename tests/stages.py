@@ -19,6 +19,8 @@ BIN = Path(sys.executable).parent
 # No journey is skipped for want of a browser, and no test waits for ever.
 STAGE_SECONDS = 40 * 60
 ON_SQLITE = {"TEST_DATABASE_URL": "", "TEST_REDIS_URL": ""}
+# A whole run makes a test twice where engines can differ (tests/stack/engines.py says how that is known).
+BUT_ONCE = ("-m", "not browser and (no_database or not once)")
 # What touches no database runs once, on SQLite; so does the simulator, which keeps a store of its own.
 ON_POSTGRES = (
     *("-m", "not browser and not no_database"),
@@ -30,11 +32,14 @@ NICER = 5
 
 @dataclass(frozen=True)
 class Going:
-    """A stage on its way: the words after its name, where what it says goes, whether it lets another one go first."""
+    """A stage on its way: the words after its name, where what it says goes, whether it lets another one go first,
+    and whether it is part of a whole run, in which another stage may have what it leaves out.
+    """
 
     words: list[str]
     say: Callable[[str], None]
     gives_way: bool = False
+    in_whole_run: bool = False
 
 
 class StageFailed(Exception):
@@ -77,8 +82,9 @@ def lint(going: Going) -> str:
 
 
 def sqlite(going: Going) -> str:
-    """Every test but the browser's and those that need PostgreSQL."""
-    return _pytest(["-m", "not browser", *going.words], ON_SQLITE, going)
+    """Every test but the browser's and those that need PostgreSQL; in a whole run, where the engine may matter."""
+    chosen = BUT_ONCE if going.in_whole_run and not going.words else ("-m", "not browser")
+    return _pytest([*chosen, *going.words], ON_SQLITE, going)
 
 
 def postgres(going: Going) -> str:

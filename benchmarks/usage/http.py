@@ -7,11 +7,13 @@ import json
 import os
 import statistics
 import time
+from functools import partial
 
 from benchmarks import webhooks
 from tests import servers
 
-LINES = 100
+# Of a batch: what a product gathers in a moment, and the most that one call takes.
+LINES = (100, 1000)
 
 
 def measure(url: str, options: argparse.Namespace) -> None:
@@ -34,7 +36,10 @@ def measure(url: str, options: argparse.Namespace) -> None:
         "SELECT 1": webhooks._asking,
         "POST /usage, many accounts": lambda client, turn: _acts(key, accounts, client, turn),
         "POST /usage, one account": lambda client, turn: _acts(key, accounts[:1], client, turn),
-        f"POST /usage/batch, {LINES} lines": lambda client, turn: _batches(key, accounts[0], client, turn),
+        **{
+            f"POST /usage/batch, {lines:,} lines": partial(_batches, key, accounts[0], lines)
+            for lines in LINES
+        },
     }
     runs: dict[str, list[tuple[float, float, float]]] = {kind: [] for kind in kinds}
     try:
@@ -59,9 +64,10 @@ def measure(url: str, options: argparse.Namespace) -> None:
         rate, p50, p99 = (statistics.median(column) for column in zip(*measured, strict=True))
         rates[kind] = rate
         print(f"{kind:34}{rate:>12,.0f}{p50:>9.1f}{p99:>9.1f}")
-    single, many, hot, batch = rates.values()
+    single, many, hot, *batches = rates.values()
     print(f"POST /usage / SELECT 1: many {many / single:.2f}, one account {hot / single:.2f}")
-    print(f"units per second in batches of {LINES}, one account: {batch * LINES:,.0f}")
+    for lines, batch in zip(LINES, batches, strict=True):
+        print(f"units per second in batches of {lines:,}, one account: {batch * lines:,.0f}")
 
 
 def _key_and_accounts() -> tuple[str, list[str]]:
@@ -93,8 +99,8 @@ def _acts(key: str, accounts: list[str], client: int, turn: int) -> list[bytes]:
     ]
 
 
-def _batches(key: str, account: str, client: int, turn: int) -> list[bytes]:
-    prefix = f"batch-{client}-{turn}-{time.time_ns()}"
+def _batches(key: str, account: str, lines: int, client: int, turn: int) -> list[bytes]:
+    prefix = f"batch-{lines}-{client}-{turn}-{time.time_ns()}"
     return [
         _post(
             key,
@@ -103,11 +109,12 @@ def _batches(key: str, account: str, client: int, turn: int) -> list[bytes]:
                 "account": account,
                 "lines": [
                     {"feature": "generations", "idempotency_key": f"{prefix}-{number}-{line}"}
-                    for line in range(LINES)
+                    for line in range(lines)
                 ],
             },
         )
-        for number in range(400)
+        # More than a client gets answered in a turn: none is sent twice.
+        for number in range(40_000 // lines)
     ]
 
 

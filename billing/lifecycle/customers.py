@@ -11,7 +11,7 @@ from django.conf import settings
 from accounts.models import Account
 from billing import clock, effects
 from billing.lifecycle import test_clocks
-from billing.models import Customer
+from billing.models import Customer, Effect
 from billing.stripe import gateway
 
 if TYPE_CHECKING:
@@ -78,6 +78,14 @@ def introduce_later(account: Account, *, now: datetime) -> None:
         effects.once(
             key=f"introduction:{account.pk}:{uuid.uuid4().hex}", kind="introduction", account=account, now=now
         )
+
+
+def carry_introduction(effect: Effect) -> None:
+    """What the outbox calls."""
+    assert effect.account is not None
+    # Deleted at Stripe meanwhile, nobody is left to be told.
+    if row(effect.account).stripe_customer_id:
+        introduce(effect.account)
 
 
 def forget_deleted(customer: Customer) -> None:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from accounts.decorators import account_required
 from accounts.requests import AccountRequest
 from billing import clock
-from billing.lifecycle import lease, test_clocks
+from billing.lifecycle import jumps, lease
 from billing.stripe import gateway
 from usage import meters, periods
 
@@ -41,10 +41,10 @@ def fast_forward(request: AccountRequest) -> HttpResponse:
     try:
         # What was used before the jump is billed before it: beat's next turn would come after.
         meters.deliver(now=clock.wall())
-        test_clocks.advance(account=account, to=to)
-    except (lease.LeaseTaken, test_clocks.BackwardsInTime, test_clocks.ClockStuck):
+        jumps.advance(account=account, to=to)
+    except (lease.LeaseTaken, jumps.BackwardsInTime, jumps.ClockStuck):
         messages.error(request, "The clock is still moving. Try again in a moment.")
-    except test_clocks.NotOnAClock:
+    except jumps.NotOnAClock:
         messages.error(
             request, "This account lives in real time: it became a customer before the demo's clocks."
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.models import Account, User
 from billing import catalog, clock
-from billing.lifecycle import checkout, test_clocks
+from billing.lifecycle import checkout, jumps
 from billing.models import CheckoutIntent, Customer, Subscription
 from simulator.hosted import checkout as page
 
@@ -49,7 +49,7 @@ def buy(shop: "Simulator", account: Account, user: User, price: str, quantity: i
 
 
 def let_pass(account: Account, to: datetime) -> datetime:
-    return test_clocks.advance(account=account, to=to)
+    return jumps.advance(account=account, to=to)
 
 
 def at_stripe(shop: "Simulator", account: Account, kind: str) -> list[dict[str, Any]]:

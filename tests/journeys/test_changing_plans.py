@@ -9,7 +9,7 @@ from django.core.management import call_command
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Account
-from billing.lifecycle import test_clocks
+from billing.lifecycle import jumps
 from billing.models import Payment, Subscription
 from tests import factories
 from tests.journeys import steps
@@ -160,7 +160,7 @@ def test_the_pages_of_seats_fit_a_phone_and_read_well(
     settings.BILLING_CATALOG = "hybrid"
     call_command("sync_catalog", verbosity=0)
     account = buy_team(page, "max@example.com")
-    test_clocks.advance(account=account, to=live(account).current_period_end + timedelta(hours=3))
+    jumps.advance(account=account, to=live(account).current_period_end + timedelta(hours=3))
     for email in ("bea@example.com", "cat@example.com"):
         factories.MemberFactory(account=account, user=factories.person(email=email))
     heir = account.members.exclude(role="owner").first()

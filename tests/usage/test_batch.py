@@ -1,19 +1,23 @@
 """Many acts in one call: all of them or none, or each by itself; sent again they count once."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from queue import SimpleQueue
 from threading import Barrier
 from typing import Any
 
 import pytest
+from celery.signals import before_task_publish
 from django.db import connection
 
 from accounts.models import Account, Member, User
 from billing import credits
+from config import nudge
 from tests.usage.conftest import NOON, assert_books_agree, subscribe
 from usage import budgets, metering
+from usage.alerts.hearing import LOOK
 from usage.metering import Line
 from usage.models import MeterEvent, UsageCounter, UsageRecord
 
@@ -235,3 +239,31 @@ def test_batches_from_everywhere_at_once_grant_exactly_the_limit(
     assert total == {"Receipt": 100, "AllowanceExhausted": 124}
     assert sorted(UsageRecord.objects.values_list("used_after", flat=True)) == list(range(1, 101))
     assert_books_agree(account)
+
+
+@pytest.fixture
+def published() -> Iterator[SimpleQueue[str]]:
+    """The names of the tasks that workers are asked for meanwhile."""
+    names: SimpleQueue[str] = SimpleQueue()
+
+    def note(sender: str, **_: Any) -> None:
+        names.put(sender)
+
+    before_task_publish.connect(note)
+    # What earlier tests asked for is asked for with this, and then nothing is left of it.
+    nudge.workers(LOOK)
+    while names.get(timeout=20) != LOOK:
+        continue
+    yield names
+    before_task_publish.disconnect(note)
+
+
+def test_a_batch_that_goes_over_a_mark_wakes_the_look_out_as_single_acts_do(
+    account: Account, send: Send, generate: Any, published: SimpleQueue[str]
+) -> None:
+    subscribe(account, "pro", anchor=NOON)
+    generate(1)  # over no mark; the window is open, so that a batch is counted at once
+
+    send(*(("generations", 2, f"a-{number}") for number in range(99)))
+
+    assert published.get(timeout=20) == LOOK

@@ -12,6 +12,7 @@ from django.utils import timezone
 from billing.models import Customer
 from billing.stripe import gateway
 from soaks import meters as soak
+from soaks.storm import Storm
 from tests.usage.conftest import opened, subscribe
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def test_through_drops_refusals_failures_and_kills_each_unit_reaches_stripe_once
         "DEMO": "0",
     }
     seed = int(os.environ.get("SEED", "1"))
-    storm = soak.Storm(seed)
+    storm = Storm(seed)
 
     verdict = soak.soak(
         shop, accounts, units=300, seed=seed, number_of_senders=3, environment=environment, storm=storm

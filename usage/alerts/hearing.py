@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from config import nudge
-from usage.metering.receipts import Receipt
 
 LOOK = "usage.tasks.look_for_crossings"
 # Many acts in that time are one look; the beat looks anyway.
@@ -11,12 +10,10 @@ SOON_SECONDS = 2.0
 STEPS = 20
 
 
-def note(receipt: Receipt) -> None:
-    """Asks nothing of the database, and never waits."""
-    if receipt.replayed:
-        return
-    limit = receipt.limit
-    if receipt.cost or (
-        limit and receipt.used * STEPS // limit != (receipt.used - receipt.units) * STEPS // limit
-    ):
+def note(*, units: int, used: int, limit: int | None, cost: int) -> None:
+    """Of an act, or of several that were counted at once, after which `used` of `limit` units are used.
+
+    Asks nothing of the database, and never waits.
+    """
+    if cost or (limit and used * STEPS // limit != (used - units) * STEPS // limit):
         nudge.workers(LOOK, after_seconds=SOON_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -114,6 +115,9 @@ def consume_batch(request: HttpRequest, response: HttpResponse, body: BatchIn) -
     except Account.DoesNotExist:
         problems.not_found("There is no such account.")
     receipts = [found for found in answers if isinstance(found, Receipt)]
+    # Lines that are alike share one tuple of sources; and a dict is written in a third of a dataclass's time.
+    shared = {id(receipt.sources): receipt.sources for receipt in receipts}
+    sources = {number: [asdict(source) for source in parts] for number, parts in shared.items()}
     # Answered directly: to check a hundred lines of our own against the schema takes longer than to count them.
     content = as_json(
         {
@@ -121,7 +125,8 @@ def consume_batch(request: HttpRequest, response: HttpResponse, body: BatchIn) -
             "counted": len(receipts),
             "currency": _currency(receipts),
             "lines": [
-                _counted(found) if isinstance(found, Receipt) else _refused(found) for found in answers
+                _counted(found, sources[id(found.sources)]) if isinstance(found, Receipt) else _refused(found)
+                for found in answers
             ],
         }
     )
@@ -134,7 +139,7 @@ def _currency(receipts: list[Receipt]) -> str:
     return next((receipt.currency for receipt in receipts if receipt.cost), catalog.current().currency)
 
 
-def _counted(receipt: Receipt) -> dict[str, Any]:
+def _counted(receipt: Receipt, sources: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "status": "counted",
         "id": receipt.record_id,
@@ -145,8 +150,7 @@ def _counted(receipt: Receipt) -> dict[str, Any]:
         "remaining": receipt.remaining,
         "resets_at": receipt.resets_at,
         "replayed": receipt.replayed,
-        # Field by field, in their order.
-        "sources": receipt.sources,
+        "sources": sources,
         "cost": receipt.cost,
     }
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connection, transaction
@@ -19,6 +18,7 @@ from django.db import Error, IntegrityError, connection, transaction
 from accounts.models import Account, ApiKey, User
 from billing import catalog
 from billing.catalog import Catalog
+from usage.alerts import hearing
 from usage.metering import consuming, counters, postgres, receipts
 from usage.metering.postgres import Counted
 from usage.metering.receipts import Receipt, Source
@@ -40,8 +40,7 @@ Fault = Refused | IdempotencyConflict | InvalidUnits | InvalidKey | UnknownFeatu
 _FAULTS = (Refused, IdempotencyConflict, InvalidUnits, InvalidKey, UnknownFeature)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One act of a batch: `units` of `feature`, named by a key that is unique for the account."""
 
     feature: str
@@ -166,24 +165,29 @@ def _at_once(
 def _receipts(account: Account, lines: Sequence[Line], counted: dict[str, Counted]) -> list[Receipt | Fault]:
     made: dict[str, Iterator[Receipt]] = {}
     units = {feature: [line.units for line in lines if line.feature == feature] for feature in counted}
-    cost = sum(
-        max(sum(units[feature]) - found.free, 0) * (found.unit_amount or 0)
+    costs = {
+        feature: max(sum(units[feature]) - found.free, 0) * (found.unit_amount or 0)
         for feature, found in counted.items()
-    )
-    currency = receipts.currency(account.pk, cost=cost)
+    }
+    currency = receipts.currency(account.pk, cost=sum(costs.values()))
     for feature, found in counted.items():
         made[feature] = _receipts_of(feature, units[feature], found, currency)
+        together = sum(units[feature])
+        hearing.note(
+            units=together, used=found.used_before + together, limit=found.limit, cost=costs[feature]
+        )
     return [next(made[line.feature]) for line in lines]
 
 
 def _receipts_of(feature: str, units: list[int], found: Counted, currency: str) -> Iterator[Receipt]:
     """One after the other, as `receipts.made` makes one; they share what they have in common."""
     assert found.period_end is not None
-    before, room = 0, None if found.limit is None else found.limit - found.used_before - found.reserved
+    used_before, free, limit, resets_at = found.used_before, found.free, found.limit, found.period_end
+    before, room = 0, None if limit is None else limit - used_before - found.reserved
     parts: dict[tuple[int, int], tuple[Source, ...]] = {}
     for record_id, of_line in zip(found.record_ids, units, strict=True):
         after = before + of_line
-        billed = after - max(before, found.free) if after > found.free else 0
+        billed = after - max(before, free) if after > free else 0
         cost = billed * (found.unit_amount or 0)
         if (sources := parts.get((of_line, billed))) is None:
             sources = parts[of_line, billed] = receipts.sources(units=of_line, billed=billed, cost=cost)
@@ -191,10 +195,10 @@ def _receipts_of(feature: str, units: list[int], found: Counted, currency: str) 
             record_id,
             feature,
             of_line,
-            used=found.used_before + after,
-            limit=found.limit,
-            remaining=None if room is None else max(room - after, 0),
-            resets_at=found.period_end,
+            used=used_before + after,
+            limit=limit,
+            remaining=None if room is None else room - after if room > after else 0,
+            resets_at=resets_at,
             replayed=False,
             sources=sources,
             cost=cost,

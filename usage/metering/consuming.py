@@ -82,7 +82,8 @@ def consume(
         raise CheckFailed(
             "The allowance could not be checked just now, so nothing was counted. Try again with the same key."
         ) from error
-    hearing.note(receipt)
+    if not receipt.replayed:
+        hearing.note(units=units, used=receipt.used, limit=receipt.limit, cost=receipt.cost)
     return receipt
 
 

@@ -221,8 +221,7 @@ def _together(first: Receipt, rest: Receipt) -> Receipt:
         amount = None if source.amount is None else source.amount + ((before and before.amount) or 0)
         units = source.units + (before.units if before else 0)
         sources[source.kind] = Source(source.kind, units, amount)
-    return replace(
-        rest,
+    return rest._replace(
         record_id=first.record_id,
         units=first.units + rest.units,
         sources=tuple(sources.values()),

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Account
 from billing import clock
-from billing.lifecycle import lease, test_clocks
+from billing.lifecycle import jumps, lease
 from billing.models import Subscription
 from billing.stripe import gateway
 from usage import meters
@@ -44,8 +44,8 @@ class Command(BaseCommand):
         try:
             # What was used before the jump is billed before it: beat's next turn would come after.
             meters.deliver(now=clock.wall())
-            reached = test_clocks.advance(account=account, to=to)
-        except (test_clocks.NotOnAClock, test_clocks.BackwardsInTime, test_clocks.ClockStuck) as error:
+            reached = jumps.advance(account=account, to=to)
+        except (jumps.NotOnAClock, jumps.BackwardsInTime, jumps.ClockStuck) as error:
             raise CommandError(str(error)) from error
         except lease.LeaseTaken as error:
             raise CommandError(
