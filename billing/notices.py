@@ -133,9 +133,9 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
         case "canceling" | "trial_canceling":
             return _ending(rights, subscription)
         case "on_pause":
-            return Notice("on_pause", at=subscription.pause_resumes_at)
+            return Notice("on_pause", at=subscription.goes_on_at)
         case "pausing":
-            return Notice("pausing", at=subscription.paused_from, retry_at=subscription.pause_resumes_at)
+            return Notice("pausing", at=subscription.paused_from, retry_at=subscription.goes_on_at)
         case "trialing":
             return Notice(
                 "trial",

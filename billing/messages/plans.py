@@ -125,7 +125,7 @@ def _paused_or_unpaused(known: Subscription, subscription: Subscription, *, now:
             now=now,
             # Empty for a pause that was made at Stripe: it costs no access.
             begins_at=iso(subscription.paused_from),
-            until=iso(subscription.pause_resumes_at),
+            until=iso(subscription.goes_on_at),
         )
     elif known.pause_collection and not subscription.pause_collection:
         _tell("unpaused", subscription, iso(now), now=now, next_at=iso(subscription.current_period_end))
