@@ -66,6 +66,8 @@ class Notice:
     # Neither used nor left: held by work that is going on.
     held: int = 0
     limit: int = 0
+    # What gives more of it: "plans", "credits", "budget" or "contact".
+    helps: str = ""
     # Money in words: the budget; and what was spent beside the price of a plan that has it all.
     budget: str = ""
     spent: str = ""

@@ -14,6 +14,8 @@ from billing.models import PlanChange
 from billing.notices import Notice
 from usage import metering
 from usage.alerts import banners
+from usage.metering import Balance, windows
+from usage.periods import Period
 
 register = template.Library()
 
@@ -94,9 +96,21 @@ def _allowance_notices(rights: Entitlements) -> list[Notice]:
                     used=balance.used,
                     held=balance.reserved,
                     limit=balance.limit,
+                    helps=_what_helps(balance),
                 )
             )
     return found
+
+
+def _what_helps(balance: Balance) -> str:
+    """Nobody is sent to look at plans of which none gives more."""
+    if balance.is_metered:
+        return "budget"  # what is paid by the unit has no other end
+    period = Period(balance.period_start, balance.period_end)
+    if windows.is_more_sold(balance.feature, limit=balance.limit or 0, period=period):
+        return "plans"
+    sells_packs = any(pack.feature == balance.feature for pack in catalog.current().packs)
+    return "credits" if sells_packs else "contact"
 
 
 def _whom_to_ask(account: Account) -> Member | None:
