@@ -143,6 +143,17 @@ def of(account: Account, *, now: datetime) -> Entitlements:
     The customer row is read first: a change committed while the rest is read then leaves an older stamp, and whoever
     kept this answer will ask again.
     """
+    return _of(account, now=now)
+
+
+def beneath_a_hold(account: Account, *, now: datetime) -> Entitlements:
+    """What `account` had if it were not on hold: for pages that tell what was used and what it costs, never to let
+    somebody use more.
+    """
+    return _of(account, now=now, looks_past_a_hold=True)
+
+
+def _of(account: Account, *, now: datetime, looks_past_a_hold: bool = False) -> Entitlements:
     prices = catalog.current()
     customer = Customer.objects.filter(account=account).first()
     found = Subscription.objects.live().filter(account=account).select_related("offer")
@@ -152,8 +163,8 @@ def of(account: Account, *, now: datetime) -> Entitlements:
     decision = access.decide(
         subscriptions=[facts_of(subscription) for subscription in subscriptions],
         grants=[_facts_of_grant(grant) for grant in grants],
-        suspended=customer is not None and customer.suspended_at is not None,
-        dispute=customer.dispute_state if customer else "",
+        suspended=customer is not None and customer.suspended_at is not None and not looks_past_a_hold,
+        dispute=customer.dispute_state if customer and not looks_past_a_hold else "",
         free_while_disputed=settings.STRIPE_DOWNGRADE_ON_DISPUTE,
         now=now,
     )

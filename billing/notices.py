@@ -63,7 +63,11 @@ class Notice:
     # "generations": what ran out, in the catalog's words for that many.
     unit: str = ""
     used: int = 0
+    # Neither used nor left: held by work that is going on.
+    held: int = 0
     limit: int = 0
+    # What gives more of it: "plans", "credits", "budget" or "contact".
+    helps: str = ""
     # Money in words: the budget; and what was spent beside the price of a plan that has it all.
     budget: str = ""
     spent: str = ""
@@ -131,9 +135,9 @@ def _end(rights: Entitlements, subscription: Subscription) -> Notice | None:
         case "canceling" | "trial_canceling":
             return _ending(rights, subscription)
         case "on_pause":
-            return Notice("on_pause", at=subscription.pause_resumes_at)
+            return Notice("on_pause", at=subscription.goes_on_at)
         case "pausing":
-            return Notice("pausing", at=subscription.paused_from, retry_at=subscription.pause_resumes_at)
+            return Notice("pausing", at=subscription.paused_from, retry_at=subscription.goes_on_at)
         case "trialing":
             return Notice(
                 "trial",

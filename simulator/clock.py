@@ -37,7 +37,11 @@ class Clock:
         if own is not None:
             return own
         customer = id_of(about.get("customer"))
-        return self.timeline(customer) if customer else WALL
+        if customer:
+            return self.timeline(customer)
+        # Disputes and refunds name no customer: they happen to a charge, in its time.
+        charge = id_of(about.get("charge"))
+        return self.timeline(self._store.get("charge", charge)) if charge else WALL
 
     def now(self, about: Obj | str | None = None) -> int:
         """Unix seconds for an object, a customer id, or nobody in particular."""

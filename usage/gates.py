@@ -153,6 +153,7 @@ def _refused(request: HttpRequest, refused: metering.Refused) -> HttpResponse:
         "feature": refused.feature,
         "reason": refused.reason,
         "used": refused.used,
+        "reserved": refused.reserved,
         "limit": refused.limit,
         "remaining": refused.remaining,
         "comes_back_at": refused.comes_back_at,
@@ -162,7 +163,7 @@ def _refused(request: HttpRequest, refused: metering.Refused) -> HttpResponse:
             request,
             status=402,
             code="limit_reached" if isinstance(refused, LimitReached) else "allowance_exhausted",
-            heading="All that your plan gives is used",
+            heading=_heading(refused),
             detail=str(refused),
             upgrade_url=refused.upgrade_url if refused.is_more_sold else "",
             **facts,
@@ -178,3 +179,12 @@ def _refused(request: HttpRequest, refused: metering.Refused) -> HttpResponse:
         upgrade_url=refused.upgrade_url if refused.reason == "not_included" else "",
         **facts,
     )
+
+
+def _heading(refused: metering.Refused) -> str:
+    """ "Used" is said of what is used: units that work going on holds, or that are left but too few, are not."""
+    if isinstance(refused, metering.BudgetReached | metering.MemberBudgetReached):
+        return "The budget does not allow this"
+    if refused.remaining or refused.reserved:
+        return "Not enough is left just now"
+    return "All that your plan gives is used"

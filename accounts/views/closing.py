@@ -109,8 +109,10 @@ def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
     account = request.account
     of = rights.of(request)
     left_alone = closing.without_owner(account=account, by=request.user)
+    # What keeps the account from being closed is said beside what was wrong with the form.
+    said = [problem, _only_owner_of(left_alone) if left_alone else ""]
     context = {
-        "problem": problem or (_only_owner_of(left_alone) if left_alone else ""),
+        "problems": [words for words in dict.fromkeys(said) if words],
         "subscription": of.subscription,
         "plan": of.plan,
         "pays_by_use": of.pays_by_use,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -58,6 +58,8 @@ class Receipt:
     sums: Sums
     # Per period from then on, without tax, discounts and what is paid by the unit.
     recurring: int
+    # How much more than now that is, where a lesser plan was asked for: its seats may be cheaper, and more of them.
+    more_than_now: int
     # When it takes effect, and when the next payment is due; None: by use, at the period's end.
     effective_at: datetime
     next_at: datetime | None
@@ -105,10 +107,26 @@ def show(
         wish=wish,
         sums=sums,
         recurring=promise.recurring,
+        more_than_now=_more_than_now(wish, promise.recurring, ids),
         effective_at=ends_at(wish.subscription, now=now) if wish.is_later else now,
         next_at=_next_at(wish, document, now=now),
         token=tokens.seal(promise, account=account, user=user, wall=wall),
     )
+
+
+def _more_than_now(wish: Wish, recurring: int, ids: dict[str, str]) -> int:
+    """0 where it is not a lesser plan, not more, or not to be compared: another rhythm, or paid by the unit."""
+    before = wish.price_before
+    if (
+        not wish.is_later
+        or before is None
+        or before.meter
+        or before.months != wish.price.months
+        or wish.price.meter
+    ):
+        return 0
+    present = replace(wish, plan=wish.before, price=before, quantity=wish.subscription.quantity)
+    return max(recurring - request.recurring(present, ids), 0)
 
 
 def ask(wish: Wish, ids: dict[str, str], *, prorated_at: int) -> dict[str, Any]:

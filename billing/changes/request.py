@@ -108,7 +108,7 @@ def recurring(wish: Wish, ids: dict[str, str]) -> int:
     if wish.price.meter:
         return 0
     kept = _kept(wish).get(wish.price.lookup_key)
-    if kept is None or kept == ids[wish.price.lookup_key]:
+    if kept is None or kept == ids.get(wish.price.lookup_key):
         return wish.price.charge(wish.quantity)
     older = gateway.get(f"/v1/prices/{kept}", {"expand": ["tiers", "currency_options"]})
     options = older.get("currency_options") or {}

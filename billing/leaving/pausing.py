@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from accounts.models import Account
 from billing import catalog, clock
@@ -13,12 +13,10 @@ from billing.lifecycle import schedules, subscriptions
 from billing.lifecycle.projection import PAUSED_FROM
 from billing.lifecycle.subscriptions import Busy, NothingToChange
 from billing.models import Subscription
+from billing.models.subscriptions import PAUSE_ENDS_AHEAD
 from billing.stripe import gateway
 
 __all__ = ["Busy", "NothingToChange", "Offer", "go_on", "offer_to", "pause"]
-
-# Payments go on so long before the period that is to be paid begins, so that its invoice is not voided too.
-AHEAD = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def pause(*, account: Account, months: int) -> Offer:
             {
                 "pause_collection": {
                     "behavior": "void",
-                    "resumes_at": int((offer.ends[months] - AHEAD).timestamp()),
+                    "resumes_at": int((offer.ends[months] - PAUSE_ENDS_AHEAD).timestamp()),
                 },
                 "metadata": {PAUSED_FROM: str(int(offer.starts_at.timestamp()))},
             },

@@ -141,7 +141,7 @@ def _paused_or_unpaused(
             now=now,
             # Empty for a pause that was made at Stripe: it costs no access.
             begins_at=iso(subscription.paused_from),
-            until=iso(subscription.pause_resumes_at),
+            until=iso(subscription.goes_on_at),
             **telling.taken_back(off),
         )
     elif known.pause_collection and not subscription.pause_collection:

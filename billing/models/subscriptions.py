@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 
 from accounts.models import Account
@@ -30,6 +32,9 @@ class Status(models.TextChoices):
     CANCELED = "canceled"
     PAUSED = "paused"
 
+
+# Payments go on so long before the period that is to be paid begins, so that its invoice is not voided too.
+PAUSE_ENDS_AHEAD = timedelta(hours=1)
 
 # A subscription that is not over: an account may have one of these (facts: INV1).
 LIVE_STATUSES = ("incomplete", "trialing", "active", "past_due", "unpaid", "paused")
@@ -115,6 +120,13 @@ class Subscription(models.Model):
     def is_canceling(self) -> bool:
         """Will end by itself: at the period's end or at a set time."""
         return self.cancel_at_period_end or self.cancel_at is not None
+
+    @property
+    def goes_on_at(self) -> datetime | None:
+        """When a pause is over for people: the payments of one that we set go on a little before its plan does."""
+        if self.pause_resumes_at is None or self.paused_from is None:
+            return self.pause_resumes_at
+        return self.pause_resumes_at + PAUSE_ENDS_AHEAD
 
     @property
     def is_fixed_term(self) -> bool:

@@ -111,6 +111,8 @@ def fetch(
         left, unknown = _by_name(open_invoices)
         return Truth(invoices=left, charges=_charges_of(left), unknown_invoices=unknown)
     stripe_id = customer.stripe_customer_id
+    # Before all else: were the clock moved while the rest is read, a trial of then would be judged by the time of now.
+    clock_now = _clock_now(customer)
     about = _customer(stripe_id)
     between()
     if about.get("deleted"):
@@ -133,7 +135,7 @@ def fetch(
         previews=_previews(subscriptions),
         schedules=_schedules(subscriptions),
         intents=_intents(invoices),
-        clock_now=_clock_now(customer),
+        clock_now=clock_now,
     )
 
 

@@ -14,6 +14,8 @@ from billing.models import PlanChange
 from billing.notices import Notice
 from usage import metering
 from usage.alerts import banners
+from usage.metering import Balance, windows
+from usage.periods import Period
 
 register = template.Library()
 
@@ -85,17 +87,30 @@ def _allowance_notices(rights: Entitlements) -> list[Notice]:
             continue  # unlimited, metered, nothing granted, or credits beyond it: there is no end to warn of
         kind = "allowance_exhausted" if balance.used >= balance.limit else "allowance_low"
         feature = catalog.current().feature(balance.feature)
-        if balance.used >= LOW * balance.limit:
+        if balance.used >= LOW * balance.limit or not balance.remaining:
             found.append(
                 Notice(
                     kind,
                     at=balance.period_end,
                     unit=feature.unit_one if balance.limit == 1 else feature.unit_many,
                     used=balance.used,
+                    held=balance.reserved,
                     limit=balance.limit,
+                    helps=_what_helps(balance),
                 )
             )
     return found
+
+
+def _what_helps(balance: Balance) -> str:
+    """Nobody is sent to look at plans of which none gives more."""
+    if balance.is_metered:
+        return "budget"  # what is paid by the unit has no other end
+    period = Period(balance.period_start, balance.period_end)
+    if windows.is_more_sold(balance.feature, limit=balance.limit or 0, period=period):
+        return "plans"
+    sells_packs = any(pack.feature == balance.feature for pack in catalog.current().packs)
+    return "credits" if sells_packs else "contact"
 
 
 def _whom_to_ask(account: Account) -> Member | None:

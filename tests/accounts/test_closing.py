@@ -259,6 +259,9 @@ def test_the_only_owner_of_an_organization_is_told_to_hand_it_over_first(kaboot,
     page = close(as_alice, alice.personal_account.name).content.decode()
 
     assert "You are the only owner of Alice &amp; Co" in page
+    mistyped = close(as_alice, "Alise").content.decode()
+    assert "You are the only owner of Alice &amp; Co" in mistyped
+    assert "Type the account&#x27;s name" in mistyped
     alice.refresh_from_db()
     assert alice.is_active
 

@@ -522,5 +522,21 @@ def test_a_plan_that_ended_for_want_of_payment_says_so_and_what_paying_does(shop
     assert (ended.status, ended.is_live) == ("canceled", False)
     page = text(as_alice.get("/billing/"))
     assert f"Pay as you go ended on {ended.ended_at:%-d %B %Y} because a payment was missing" in page
-    assert "it does not bring the plan back" in page
+    assert "it does not bring the plan back. To go on, choose a plan." in page
+    suspension.suspend(account=account, reason="spam", now=clock.now(account))
+    on_hold = text(as_alice.get("/billing/"))
+    assert "it does not bring the plan back." in on_hold
+    assert "choose a plan" not in on_hold.lower()
     assert "Choose a plan" in page
+
+
+def test_who_cancels_while_a_payment_is_missing_is_not_promised_the_plan_to_its_last_day(
+    shop, account, alice, as_alice
+):
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    fail_the_renewal(shop, account, alice)
+
+    asked = text(as_alice.get("/billing/cancel/"))
+
+    assert "What is open now stays to be paid" in asked
+    assert "From that moment at the latest you are on Free." in asked

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.models import Notification
 from billing import access, clock, entitlements
 from billing.anchors import months_after
 from billing.leaving import pausing
@@ -90,12 +91,39 @@ def test_while_a_pause_is_set_the_page_says_both_days_and_offers_no_change(
     again = text(alice_at_work.post("/billing/pause/", {"months": "3"}, follow=True))
 
     assert f"Everything works until {set_to.paused_from:%-d %B %Y} ." in page
-    assert (
-        f"nothing is charged until {set_to.pause_resumes_at:%-d %B %Y} , when it goes on by itself." in page
-    )
+    assert f"nothing is charged until {set_to.goes_on_at:%-d %B %Y} , when it goes on by itself." in page
     assert "Change plan" not in page
     assert "The pause is set already. Nothing was changed." in again
     assert Subscription.objects.live().get().pause_resumes_at == set_to.pause_resumes_at
+
+
+def test_a_pause_that_ends_just_after_midnight_has_the_same_last_day_everywhere(
+    shop_with_pauses, account, alice, alice_at_work
+):
+    midnight = (clock.wall() + timedelta(days=2)).replace(hour=0, minute=10, second=0, microsecond=0)
+    buy(shop_with_pauses, account, alice, "kaboot_pro_month")
+    let_pass(account, midnight)
+    gateway.post(
+        f"/v1/subscriptions/{Subscription.objects.get().stripe_subscription_id}",
+        {"billing_cycle_anchor": "now", "proration_behavior": "none"},
+        idempotency_key="a new month, just after midnight",
+    )
+    subscriptions.sync(account=account, reason="test")
+
+    asked = text(alice_at_work.get("/billing/pause/"))
+    promised = re.findall(r"1 month: it goes on by itself on (\d+ \w+ \d{4})", asked)
+    last = promised[0]
+    told = text(alice_at_work.post("/billing/pause/", {"months": "1"}, follow=True))
+
+    assert f"and goes on by itself on {last}. Nothing is charged" in told
+    assert f"nothing is charged until {last} , when it goes on" in told
+    assert f"by itself on {last}" in text(alice_at_work.get("/usage/"))
+    begins = Subscription.objects.get().paused_from
+    let_pass(account, begins + timedelta(hours=2))
+    assert f"paused until {last}" in text(alice_at_work.get("/billing/"))
+    assert f"by itself on {last}" in text(alice_at_work.get("/usage/"))
+    message = Notification.objects.get(kind="paused")
+    assert f"{datetime.fromisoformat(message.context['until']):%-d %B %Y}" == last
 
 
 def test_before_it_begins_a_pause_is_taken_back_for_nothing(shop_with_pauses, bought, account, alice_at_work):

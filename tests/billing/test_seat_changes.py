@@ -151,12 +151,22 @@ def test_the_twentieth_seat_is_another_step_of_the_ladder(department, shop, acco
     assert (live(account).plan_key, live(account).quantity) == ("professional", 20)
 
 
+def test_a_step_down_that_costs_more_says_so_on_the_receipt(department, shop, account, alice):
+    let_pass(account, buy(shop, account, alice, PROFESSIONAL, 20).trial_end + SOON)
+
+    page = text(look(department, seats="19"))
+
+    assert "Switch to Department Starter?" in page
+    assert "19 seats × $7.99 $151.81 More than now, each month $32.01" in page
+
+
 def test_a_step_down_the_ladder_waits_for_the_end_and_lists_what_is_lost(department, shop, account, alice):
     end = let_pass(account, buy(shop, account, alice, PROFESSIONAL, 25).trial_end + SOON) and live(account)
     page = look(department, seats="10")
     assert "Switch to Department Starter?" in text(page)
     assert "Your own branding yes → becomes no" in text(page)
     assert "Storage 10 GB → becomes 1 GB" in text(page)
+    assert "More than now" not in text(page)
 
     press(department, page)
     let_pass(account, end.current_period_end + SOON)

@@ -9,7 +9,7 @@ from django.db import connection
 from billing import access, clock, entitlements
 from billing.lifecycle import lease, subscriptions
 from billing.models import Alert, Customer, Effect, Payment, Subscription, SubscriptionItem
-from billing.stripe import gateway
+from billing.stripe import gateway, truth
 from tests.billing.shopping import DECLINED_LATER, VISA, buy, change_card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -455,6 +455,32 @@ def test_accounts_in_trouble_do_not_keep_the_others_from_their_plans(
 
     row = Customer.objects.get(account=account)
     assert row.sync_served == row.sync_wanted
+
+
+def test_a_trial_whose_clock_is_moved_over_its_end_while_a_sync_asks_is_no_matter_for_staff(shop, alice):
+    """What was read before the jump is not judged by the time after it."""
+    account = alice.personal_account
+    trial = buy(shop, account, alice, "hybrid_pro_month")
+    customer = Customer.objects.get()
+    later = trial.trial_end + timedelta(days=17)
+    jumped = []
+
+    def jump() -> None:
+        if len(jumped) == 1:  # the subscription has been read, the rest has not
+            gateway.post(
+                f"/v1/test_helpers/test_clocks/{customer.test_clock_id}/advance",
+                {"frozen_time": int(later.timestamp())},
+                idempotency_key="over the trial's end",
+            )
+        jumped.append(clock.now(account))
+
+    said = truth.fetch(customer, between=jump)
+    assert [one["status"] for one in said.subscriptions] == ["trialing"]
+    assert said.clock_now < trial.trial_end
+
+    sync(account)
+    assert Subscription.objects.get().status == "active"
+    assert not Alert.objects.filter(kind="access_unclear").exists()
 
 
 def test_a_clock_moved_while_a_sync_asked_is_not_turned_back(kaboot, account, alice):

@@ -1,12 +1,15 @@
 """Every page, light and dark, on a desk and on a phone, with and without JavaScript: accessible, fitting, quiet."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from accounts.models import User
 from tests import factories
+from tests.billing.test_payment_pages import paid
 from tests.stack.site import COMPLAINTS, LiveSite
 
 ANYONE = ["/pricing/", "/login/", "/login/signup/", "/login/password/reset/", "/api/v1/docs"]
@@ -23,6 +26,21 @@ MEMBERS = [
     "/billing/resume/",
     "/no-such-page/",
 ]
+
+# Cells of a table whose words stand on those of their neighbour.
+OVERLAPS = """() => [...document.querySelectorAll("tbody tr")].flatMap(row => {
+    const boxes = [...row.children].map(cell => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return [cell, range.getBoundingClientRect()];
+    }).filter(([cell, box]) => box.width > 1 && box.height > 1);
+    return boxes.slice(1).map(([cell, box], number) => {
+        const [left, before] = boxes[number];
+        const over = Math.min(before.right, box.right) - Math.max(before.left, box.left);
+        const same = Math.min(before.bottom, box.bottom) - Math.max(before.top, box.top);
+        return over > 1 && same > 1 ? `"${left.innerText}" and "${cell.innerText}" overlap by ${over} px` : "";
+    }).filter(Boolean);
+})"""
 
 
 @dataclass
@@ -42,6 +60,8 @@ class Look:
         )
         if overflow > 0:
             self.faults.append(f"{path}: {overflow} px wider than the window")
+        for words in page.evaluate(OVERLAPS):
+            self.faults.append(f"{path}: {words}")
         if axe:
             found = Axe().run(page)
             self.faults += [
@@ -65,6 +85,21 @@ def test_every_page_is_accessible_and_fits(browser: Browser, live_site: LiveSite
     assert look.faults == []
 
 
+@pytest.mark.parametrize("width", [320, 360, 640])
+def test_a_payments_day_stands_clear_of_its_number(browser: Browser, live_site: LiveSite, width: int):
+    context = _window(browser, live_site, width=width)
+    eve = _sign_in(context, live_site)
+    for month in (2, 9, 11):
+        payment = paid(eve.personal_account, f"TLLYHSE1-00{month:02}")
+        payment.created_at = datetime(2026, month, 28, tzinfo=UTC)
+        payment.save()
+    look = Look()
+    look.at(context.new_page(), "/billing/", axe=False)
+    context.close()
+
+    assert look.faults == []
+
+
 def test_every_page_works_without_javascript(browser: Browser, live_site: LiveSite):
     context = _window(browser, live_site, java_script_enabled=False, width=320)
     _sign_in(context, live_site)
@@ -83,15 +118,17 @@ def _window(browser: Browser, site: LiveSite, *, width: int, **options: object) 
     return browser.new_context(base_url=site.url, viewport={"width": width, "height": 900}, **options)
 
 
-def _sign_in(context: BrowserContext, site: LiveSite) -> None:
+def _sign_in(context: BrowserContext, site: LiveSite) -> User:
     """With a session made by Django itself: how to sign in is another journey's business."""
     from django.conf import settings
     from django.test import Client
 
     client = Client()
+    eve = factories.person(email="eve@example.com", name="Eve")
     client.force_login(
-        factories.person(email="eve@example.com", name="Eve"),
+        eve,
         backend="django.contrib.auth.backends.ModelBackend",
     )
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": site.url}])
+    return eve

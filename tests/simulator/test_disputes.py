@@ -37,6 +37,28 @@ def test_a_dispute_takes_the_money_and_a_fee_at_once(shop: Shop) -> None:
     assert told(shop) == ["charge.dispute.created", "charge.dispute.funds_withdrawn"]
 
 
+def test_what_a_dispute_moves_is_dated_by_its_customers_clock(shop: Shop) -> None:
+    dispute = disputed(shop)
+    paid_at = shop.v1.charges.retrieve(str(dispute.charge)).created
+    shop.advance(days=3)
+
+    won = answered(shop, dispute, "winning_evidence")
+
+    assert won.created == paid_at
+    assert [entry.created for entry in won.balance_transactions] == [paid_at, paid_at + 3 * 86400]
+
+
+def test_a_refund_is_dated_by_its_customers_clock(shop: Shop) -> None:
+    shop.subscribe(shop.price(2900), customer=shop.customer(pays_with="pm_card_visa"))
+    charge = shop.v1.charges.list().data[0]
+    shop.advance(days=3)
+
+    refund = shop.v1.refunds.create({"charge": charge.id})
+
+    entry = shop.v1.balance_transactions.retrieve(str(refund.balance_transaction))
+    assert entry.created == refund.created == charge.created + 3 * 86400
+
+
 def test_a_won_dispute_brings_both_back(shop: Shop) -> None:
     before = balance(shop)
     won = answered(shop, disputed(shop), "winning_evidence")

@@ -59,7 +59,16 @@ def test_all_or_nothing_answers_as_the_refused_line_would_alone(
     client: Client, own_key: dict[str, str]
 ) -> None:
     refused = send(client, own_key, ("generations", 200, "a"), ("generations", 51, "b"))
-    assert assert_problem(refused, 402, "allowance_exhausted")["line"] == 1
+    problem = assert_problem(refused, 402, "allowance_exhausted")
+    assert problem["line"] == 1
+    assert problem["detail"].startswith(
+        "None of the lines was counted. Line 1 (counted from 0) could not be counted after the lines before it: "
+        "51 asked for, 50 left of 250."
+    )
+    first = send(client, own_key, ("generations", 251, "a"))
+    assert assert_problem(first, 402, "allowance_exhausted")["detail"].startswith(
+        "None of the lines was counted. Line 0 (counted from 0) could not be counted: 251 asked for, 250 left of 250."
+    )
 
     missing = send(client, own_key, ("generations", 1, "a"), ("tokens", 1, "b"))
     assert assert_problem(missing, 403, "feature_not_included")["line"] == 1

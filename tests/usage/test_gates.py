@@ -256,6 +256,20 @@ def test_too_many_are_refused_and_the_work_is_not_begun(browser: Client, account
     assert not Reservation.objects.exists()
 
 
+def test_what_other_work_holds_is_not_called_used(browser: Client, account: Account) -> None:
+    metering.reserve(
+        account=account, feature="test_runs", units=98, idempotency_key="other", now=timezone.now()
+    )
+
+    page = browser.post("/app/job/", {"job": "1", "tests": "5"})
+    problem = browser.post("/app/job/", {"job": "1", "tests": "5"}, headers=MACHINE).json()
+
+    assert "Not enough is left just now" in seen(page)
+    assert "5 asked for, 2 left of 100 (0 used, 98 held by work that is going on)." in seen(page)
+    assert "All that your plan gives is used" not in seen(page)
+    assert (problem["used"], problem["reserved"], problem["remaining"]) == (0, 98, 2)
+
+
 def test_a_member_who_cannot_buy_is_told_whom_to_ask(as_bob: Client, bob: User, account: Account) -> None:
     browser = acting_for(account, as_bob)
 

@@ -296,6 +296,24 @@ def test_storage_is_counted_and_told_in_bytes(account: Account, settings: Any) -
     assert str(refused.value).startswith("2 KB asked for, 1 KB left of 1 GB.")
 
 
+def test_a_few_bytes_too_many_are_said_in_bytes(account: Account, as_alice: Client, settings: Any) -> None:
+    settings.BILLING_CATALOG = "protocol"
+    grants.give(account=account, plan_key="starter", kind="enterprise", reason="agreed", now=NOON - DAY)
+    limit = gauges.state(account, "storage_bytes", NOON).limit
+    assert limit is not None
+    gauges.set_to(account=account, feature="storage_bytes", value=limit + 76, now=NOON)
+
+    page = seen(acting_for(account, as_alice).get("/usage/"))
+    with pytest.raises(LimitReached) as refused:
+        gauges.claim(account=account, feature="storage_bytes", units=1, key="file:2", now=NOON)
+
+    assert "1 GB of 1 GB 76 bytes more than your plan gives" in page
+    assert (
+        "1 GB are kept and Department Starter gives 1 GB: 76 bytes too many, so nothing can be added."
+        in str(refused.value)
+    )
+
+
 def test_people_are_counted_where_they_join(account: Account, bob: User, settings: Any) -> None:
     settings.BILLING_CATALOG = "automation"
 
@@ -322,7 +340,7 @@ def test_the_usage_page_says_what_is_kept_and_that_nothing_is_deleted(
     agreed(five, projects=2)
 
     page = seen(browser.get("/usage/"))
-    assert "Projects 5 of 2 projects More than your plan gives since" in page
+    assert "Projects 5 of 2 projects 3 projects more than your plan gives since" in page
     assert "Nothing is deleted; nothing can be added until you remove some" in page
     agreed(five, projects=None)
     assert "Projects 5 projects" in seen(browser.get("/usage/"))

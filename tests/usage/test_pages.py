@@ -9,6 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account, Member, User
+from billing import suspension
+from billing.models import Customer
 from tests.usage.conftest import NOON, opened, subscribe
 from usage import metering
 from usage.models import UsageRecord
@@ -49,6 +51,42 @@ def test_the_usage_page_says_what_is_left_and_when_it_comes_back(browser: Client
 
     assert "Queries 0 of 5 (0%)" in page
     assert "Generations 4 of 5 (80%) 1 left. Back to 5 on" in page
+
+
+@pytest.mark.parametrize("used", [80, 100])
+def test_who_has_the_biggest_plan_is_not_sent_to_look_at_plans(
+    browser: Client, account: Account, used: int
+) -> None:
+    subscribe(account, "pro", anchor=timezone.now() - timedelta(hours=1))
+    metering.consume(account=account, feature="queries", units=used, idempotency_key="k", now=timezone.now())
+
+    page = seen(browser.get("/usage/"))
+
+    assert "See plans" not in page
+    assert "Talk to us" in page
+
+
+def test_who_has_a_smaller_plan_is_shown_the_plans(browser: Client, account: Account) -> None:
+    metering.consume(account=account, feature="queries", units=5, idempotency_key="k", now=timezone.now())
+
+    assert "See plans" in seen(browser.get("/usage/"))
+
+
+@pytest.mark.parametrize("hold", ["suspended", "dispute_lost"])
+def test_on_hold_the_demo_says_that_and_not_that_the_plan_lacks_it(
+    browser: Client, account: Account, hold: str
+) -> None:
+    page = browser.get("/demo/generate/")
+    suspension.suspend(account=account, reason="spam", now=timezone.now())
+    if hold == "dispute_lost":
+        Customer.objects.filter(account=account).update(suspended_at=None, dispute_state="lost")
+    why = " because a bank took a payment back" if hold == "dispute_lost" else ""
+
+    for shown in (browser.get("/demo/generate/"), press(browser, page)):
+        assert f"This account is on hold{why}. Nothing can be used until that is settled" in seen(shown)
+        assert "please write to help@counting.example" in seen(shown)
+        assert "does not include" not in seen(shown)
+        assert ">Generate</button>" not in shown.content.decode()
 
 
 def test_the_bars_are_full_when_everything_is_used(browser: Client, account: Account) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts import api_keys
-from billing import clock, entitlements
+from billing import clock, entitlements, suspension
 from tests import factories
 from tests.usage.conftest import NOON, opened, subscribe
 from tests.usage.test_pages import acting_for, seen
@@ -56,6 +56,22 @@ def test_each_day_is_a_bar_with_a_table_behind_it(browser, account, at_noon):
         assert f"{day} {units}" in words
     assert page.content.decode().count('class="bar1"') == 3
     assert "most on a day: 40" in words
+
+
+def test_an_account_on_hold_still_sees_its_days_and_what_they_cost(browser, account, at_noon):
+    subscribe(account, "payg", anchor=NOON - timedelta(days=10))
+    use(account, 3, feature="tokens", now=NOON - timedelta(days=1))
+    suspension.suspend(account=account, reason="spam", now=NOON)
+
+    page = browser.get("/usage/")
+
+    words = seen(page)
+    assert "Nothing can be used while the account is on hold." in words
+    assert "19 November 2026 3" in words
+    assert "Cost of units since 10 November 2026 $1.50" in words
+    assert "At this pace" not in words
+    with pytest.raises(metering.FeatureNotIncluded):
+        use(account, feature="tokens")
 
 
 def test_the_trend_compares_the_same_number_of_days(browser, account, at_noon):

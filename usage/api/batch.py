@@ -99,7 +99,8 @@ def consume_batch(request: HttpRequest, response: HttpResponse, body: BatchIn) -
     """Up to 1,000 acts of one account. Sent again as it is, a batch counts once: each line has its own key.
 
     With `mode: "all"` the first line that cannot be counted refuses the batch, with the status and code a single call
-    would have, and `line` says which it was, counted from 0.
+    would have; `line` says which it was, counted from 0, as its `detail` does. What `detail` says is left is meant
+    after the lines before it: none of them was counted, so nothing was used.
     """
     caller = caller_of(request, response)
     account = caller.counts_for(body.account)

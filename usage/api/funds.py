@@ -45,7 +45,7 @@ class FullBalanceOut(Schema):
     used: int = Field(description="All units of the window.")
     limit: int | None = Field(description="Where `used` will end as things stand; null: nowhere.")
     remaining: int | None
-    reserved: int = Field(description="Held for work under way.")
+    reserved: int = Field(description="Held by work that is going on: neither used nor left.")
     included: int | None = Field(description="Units that come with the plan; null: unlimited.")
     rolled_over: int = Field(description="Units kept from windows before.")
     credited: int = Field(description="Of `used`, drawn from credits.")

@@ -116,6 +116,7 @@ def _refused(request: HttpRequest, error: metering.Refused) -> HttpResponse:
         feature=error.feature,
         reason=error.reason,
         used=error.used,
+        reserved=error.reserved,
         limit=error.limit,
         remaining=error.remaining,
         comes_back_at=error.comes_back_at,

@@ -129,6 +129,7 @@ def usage(
                 "feature": balance.feature,
                 "name": features[balance.feature].name,
                 "used": balance.used,
+                "reserved": balance.reserved,
                 "limit": balance.limit,
                 "remaining": balance.remaining,
                 "is_metered": balance.is_metered,

@@ -60,7 +60,9 @@ class ReceiptOut(Schema):
     units: int
     used: int = Field(description="Units used in the current window after this act.")
     limit: int | None = Field(description="Units per window; null: no limit.")
-    remaining: int | None
+    remaining: int | None = Field(
+        description="What may still be used; units that other work holds are not among them."
+    )
     resets_at: datetime = Field(description="When the allowance comes back.")
     replayed: bool = Field(
         description="True: this key had been counted before, and this is the answer of then."
@@ -76,6 +78,7 @@ class BalanceOut(Schema):
     feature: str
     name: str
     used: int
+    reserved: int = Field(description="Held by work that is going on: neither used nor left.")
     limit: int | None
     remaining: int | None
     is_metered: bool

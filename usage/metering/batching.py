@@ -52,7 +52,11 @@ class BatchRefused(Exception):
     """A line could not be counted, so none was. `line` is its place, counted from 0; `fault` says why."""
 
     def __init__(self, line: int, fault: Fault) -> None:
-        super().__init__(f"Line {line + 1}: {fault} None of the lines was counted.")
+        # What the fault says of what is left is so only once the lines before are counted, and none of them is.
+        after = " after the lines before it" if line and isinstance(fault, Refused) else ""
+        super().__init__(
+            f"None of the lines was counted. Line {line} (counted from 0) could not be counted{after}: {fault}"
+        )
         self.line = line
         self.fault = fault
 

@@ -10,6 +10,7 @@ class Refused(Exception):
 
     reason         a stable word (see each subclass)
     used, limit    units in the current window; `limit` is 0 where nothing is granted
+    reserved       units held by work that is going on: neither used nor left
     comes_back_at  when the allowance comes back; None when waiting does not help
     upgrade_url    where a plan with more of it can be chosen; "" where none is sold
     is_more_sold   whether another plan gives more of it

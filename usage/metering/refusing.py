@@ -22,10 +22,11 @@ def exhausted(attempt: Attempt, *, account: Account, feature: str, units: int) -
     assert attempt.period_end is not None
     back_on = _day(attempt.period_end, account)
     asked = f"{units:,} asked for, {max(attempt.limit - attempt.used - attempt.reserved, 0):,} left"
+    taken = _taken(attempt)
     if attempt.reason == "member_budget_reached":
         return MemberBudgetReached(
-            f"{asked} of the {attempt.limit:,} you may use until {back_on}. An owner or admin of {account.name} can "
-            "raise your budget.",
+            f"{asked} of the {attempt.limit:,} you may use until {back_on}{taken}. An owner or admin of "
+            f"{account.name} can raise your budget.",
             **_numbers(attempt, feature),
             reason="member_budget_reached",
             is_more_sold=False,
@@ -33,8 +34,8 @@ def exhausted(attempt: Attempt, *, account: Account, feature: str, units: int) -
         )
     if _is_held_by_budget(attempt, account, feature):
         return BudgetReached(
-            f"{asked} within the budget that {account.name} has set for paid use. Raise the budget, or go on when the "
-            f"next window begins on {back_on}.",
+            f"{asked} within the budget that {account.name} has set for paid use{taken}. Raise the budget, or go on "
+            f"when the next window begins on {back_on}.",
             **_numbers(attempt, feature),
             reason="budget_reached",
             is_more_sold=False,
@@ -43,13 +44,20 @@ def exhausted(attempt: Attempt, *, account: Account, feature: str, units: int) -
     period = Period(attempt.period_start, attempt.period_end)
     is_more_sold = windows.is_more_sold(feature, limit=attempt.limit, period=period)
     return AllowanceExhausted(
-        f"{asked} of {attempt.limit:,}. The allowance comes back on {back_on}"
+        f"{asked} of {attempt.limit:,}{taken}. The allowance comes back on {back_on}"
         + ("; a bigger plan has more at once." if is_more_sold else "."),
         **_numbers(attempt, feature),
         reason="allowance_exhausted",
         is_more_sold=is_more_sold,
         helps=(*(("upgrade",) if is_more_sold else ()), *_credits(feature), "wait"),
     )
+
+
+def _taken(attempt: Attempt) -> str:
+    """Where the rest is, when part of it is only held: what was set aside for work may come back unused."""
+    if not attempt.reserved:
+        return ""
+    return f" ({attempt.used:,} used, {attempt.reserved:,} held by work that is going on)"
 
 
 def _numbers(attempt: Attempt, feature: str) -> dict[str, Any]:

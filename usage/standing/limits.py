@@ -155,7 +155,8 @@ class Held:
             )
         if used > limit:
             return self._refused(
-                f"{self._said(used)} are kept and {plan} gives {self._said(limit)}, so nothing can be added. "
+                f"{self._said(used)} are kept and {plan} gives {self._said(limit)}: "
+                f"{self._said(used - limit)} too many, so nothing can be added. "
                 f"Nothing is deleted: remove some{way_out}.",
                 reason="over_limit",
             )

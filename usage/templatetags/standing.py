@@ -37,6 +37,11 @@ class Bar:
         return money.quantity(self.standing.limit, self.feature)
 
     @property
+    def over(self) -> str:
+        """How much more is kept than the plan gives: "1 GB of 1 GB" may be 76 bytes too many."""
+        return money.quantity(self.standing.used - (self.standing.limit or 0), self.feature)
+
+    @property
     def is_of_runs(self) -> bool:
         """Whether all of it ends by itself."""
         return self.standing.running == self.standing.used > 0

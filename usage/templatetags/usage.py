@@ -49,6 +49,18 @@ class Bar:
         return None if self.balance.remaining is None else self.balance.remaining + self.credits
 
     @property
+    def held_note(self) -> str:
+        """What is neither used nor left; "" where nothing is held."""
+        held = self.balance.reserved
+        return f"{held:,} held by work that is going on" if held else ""
+
+    @property
+    def held_percent(self) -> int:
+        """How much of the tape is held, beside what is used: a sliver at least, as far as there is room."""
+        limit, used = self.balance.limit, self.balance.percent or 0
+        return min(-(-self.balance.reserved * 100 // limit), 100 - used) if limit else 0
+
+    @property
     def mark(self) -> int | None:
         """Where the tape's forecast stands, 0 to 100; None where it would say nothing beyond what is used."""
         used, limit = self.balance.used, self.balance.limit

@@ -17,19 +17,21 @@ from accounts.requests import AccountRequest
 from billing import catalog, clock, currencies, entitlements, money
 from billing.catalog import Feature
 from usage import budgets, metering
-from usage.metering import spending
+from usage.metering import holding, spending
 from usage.models import Budget, MemberBudget, MemberCounter
 from usage.views.budget_forms import BudgetForm, MemberBudgetForm
 
 
 @dataclass(frozen=True)
 class Line:
-    """One member's budget as the page shows it; `used` is of the running window, None while nothing is granted."""
+    """One member's budget as the page shows it; `used` is of the running window, None while nothing is granted; `held`
+    by work of the member that is going on."""
 
     budget: MemberBudget
     member: Member
     feature: Feature
     used: int | None
+    held: int
     per: str
 
 
@@ -162,6 +164,7 @@ def _lines(account: Account, rights: entitlements.Entitlements, *, only: User | 
                 member=members[budget.user_id],
                 feature=features[budget.feature],
                 used=None if start is None else _used(budget, since=start),
+                held=0 if start is None else _held(budget, since=start, now=rights.now),
                 per=allowance.per if allowance else "month",
             )
         )
@@ -173,6 +176,16 @@ def _used(budget: MemberBudget, *, since: datetime) -> int:
         account=budget.account_id, user=budget.user_id, feature=budget.feature, period_start=since
     ).first()
     return counter.used if counter else 0
+
+
+def _held(budget: MemberBudget, *, since: datetime, now: datetime) -> int:
+    return holding.held_by(
+        budget.user_id,
+        account_id=budget.account_id,
+        feature=budget.feature,
+        period_start=since,
+        now=now,
+    )
 
 
 def _name(user: User) -> str:

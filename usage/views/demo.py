@@ -68,6 +68,7 @@ def _demo_page(request: AccountRequest, feature: Feature, refusal: metering.Refu
         "feature": feature,
         "balance": balance,
         "plan": rights.plan,
+        "rights": rights,
         "refusal": refusal,
         "may_bill": request.member.may_bill,
         "key": uuid.uuid4(),

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from accounts.decorators import account_required
 from accounts.models import Account
 from accounts.requests import AccountRequest
-from billing import catalog
+from billing import catalog, entitlements
 from billing import rights as rights_of_request
 from billing.entitlements import Entitlements
 from usage import metering
@@ -26,10 +26,14 @@ from usage.views.demo import demo_feature
 def overview(request: AccountRequest) -> HttpResponse:
     """One feature at a time; members see what they used themselves, owners and admins everybody."""
     account, rights = request.account, rights_of_request.of(request)
+    is_blocked = rights.is_blocked
+    if is_blocked:
+        # Nothing is granted, and what was used and is paid for is told all the same.
+        rights = entitlements.beneath_a_hold(account, now=rights.now)
     balances = metering.balances(account, now=rights.now, rights=rights)
     balance = _chosen(balances, request.GET.get("feature", ""))
     context = {
-        "may_generate": settings.DEMO and demo_feature() is not None,
+        "may_generate": settings.DEMO and demo_feature() is not None and not is_blocked,
         "may_bill": request.member.may_bill,
         "features": catalog.current().features,
         "has_counts": bool(balances),
@@ -51,7 +55,7 @@ def overview(request: AccountRequest) -> HttpResponse:
             "report": report,
             "chart": chart.of(report),
             "spans": spans.NAMES.items(),
-            "projection": projection.of(balance, rights) if span.key == "window" else None,
+            "projection": projection.of(balance, rights) if span.key == "window" and not is_blocked else None,
             **_money(account, rights),
         }
     return render(request, "usage/overview.html", context)
