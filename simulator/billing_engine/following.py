@@ -59,8 +59,8 @@ def follow(
     anchor = phase["billing_cycle_anchor"] or schedule["default_settings"]["billing_cycle_anchor"]
     if begins and anchor == "phase_start":
         asked["billing_cycle_anchor"] = "now"
-    if phase["discounts"] and not subscription["discounts"]:
-        asked["discounts"] = _discounts(phase)
+    if not subscription["discounts"] and (still := _discounts_left(sim, phase, now)):
+        asked["discounts"] = still
     if begins and phase["add_invoice_items"]:
         asked["add_invoice_items"] = phases.extras(phase)
     trial_end = _trial_end(phase, now)
@@ -137,6 +137,17 @@ def _facts(one: Obj) -> tuple[str, int | None, list[str]]:
 
 def _discounts(phase: Obj) -> list[dict[str, str]]:
     return [{name: value for name, value in one.items() if value} for one in phase["discounts"]]
+
+
+def _discounts_left(sim: "Simulator", phase: Obj, now: int) -> list[dict[str, str]]:
+    """Without those named by the discount itself that are over since: they are not given a second time."""
+    found = []
+    for one in _discounts(phase):
+        discount = sim.store.get("discount", one["discount"]) if "discount" in one else None
+        is_over = "discount" in one and (discount is None or (discount["end"] or now + 1) <= now)
+        if not is_over:
+            found.append(one)
+    return found
 
 
 def _trial_end(phase: Obj, now: int) -> str:

@@ -49,7 +49,7 @@ def read(sim: "Simulator", params: Params, start: int) -> list[Obj]:
             "proration_behavior": given.choice("proration_behavior", PRORATIONS, "create_prorations"),
             "trial_end": phase["end_date"] if given.flag("trial") else given.integer("trial_end"),
             "discounts": [
-                {"coupon": one.text("coupon"), "discount": None, "promotion_code": one.text("promotion_code")}
+                {name: one.text(name) for name in ("coupon", "discount", "promotion_code")}
                 for one in given.each("discounts")
             ],
         }

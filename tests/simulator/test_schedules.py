@@ -319,6 +319,26 @@ def test_a_schedule_taken_from_a_subscription_leaves_everything_as_it_was(shop: 
     assert [invoice.total for invoice in shop.invoices(customer)] == [600, 600]
 
 
+def test_a_discount_that_a_phase_names_by_itself_is_not_given_again_when_it_is_over(shop: Shop) -> None:
+    """https://docs.stripe.com/api/subscription_schedules/object#subscription_schedule_object-phases-discounts"""
+    customer = shop.customer(pays_with="pm_card_visa")
+    coupon = shop.v1.coupons.create({"percent_off": 50, "duration": "repeating", "duration_in_months": 1}).id
+    pro, basic = shop.price(2000), shop.price(1000)
+    subscription = shop.subscribe(pro, customer=customer, discounts=[{"coupon": coupon}])
+    schedule = shop.v1.subscription_schedules.create({"from_subscription": subscription.id})
+    running = schedule.phases[0]
+    as_it_is = {"discounts": [{"discount": str(subscription.discounts[0])}]}
+    now = {"items": [{"price": pro, "quantity": 1}], "start_date": running.start_date, **as_it_is}
+    shop.v1.subscription_schedules.update(
+        schedule.id, {"phases": [now | {"end_date": at(2026, 3, 31, 12)}, phase(basic, **as_it_is)]}
+    )
+    shop.advance(to=at(2026, 2, 28, 14))
+    shop.advance(to=at(2026, 3, 31, 14))
+
+    assert prices_paid(shop, customer) == [1000, 2000, 1000]
+    assert shop.subscription(subscription.id).discounts == []
+
+
 def test_a_schedule_may_run_in_another_currency(shop: Shop) -> None:
     customer = shop.customer(pays_with="pm_card_visa")
     price = shop.price(1000, currency_options={"eur": {"unit_amount": 900}})
