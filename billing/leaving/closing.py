@@ -126,7 +126,7 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     if _is_asked_by_a_bank(account):
         raise StillDisputed
     address = account.email or by.email
-    ended = _end_at_stripe(account)
+    ended = _end_at_stripe(account, now=now)
     invoice = owed(account)
     if invoice is not None:
         raise StillOwing(invoice, plan_runs=False)
@@ -176,7 +176,7 @@ def _is_asked_by_a_bank(account: Account) -> bool:
     )
 
 
-def _end_at_stripe(account: Account) -> dict[str, Any] | None:
+def _end_at_stripe(account: Account, *, now: datetime) -> dict[str, Any] | None:
     """The subscription that was ended, if there was one; after it, Stripe has nothing left to charge."""
     customer = Customer.objects.filter(account=account).first()
     # Of a customer that was deleted at Stripe invoices are left, paid or voided since.
@@ -194,7 +194,7 @@ def _end_at_stripe(account: Account) -> dict[str, Any] | None:
         raise StillOwing(invoice, plan_runs=True)
     if running is not None:
         subscriptions.cancel_now(account=account, settles=True)
-    last_invoice.write(account=account)
+    last_invoice.write(account=account, now=now)
     # A page that is still open could be paid after the account is gone.
     checkout.close_tills(account=account)
     return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None

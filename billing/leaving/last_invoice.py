@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from accounts.models import Account
-from billing import alerts, clock, money
+from billing import alerts, money
 from billing.lifecycle import pending_items, subscriptions, waived
 from billing.lifecycle.lease import Held
 from billing.models import Customer, Subscription
@@ -14,7 +15,7 @@ from billing.stripe import gateway, shapes
 from billing.stripe.shapes import Doc
 
 
-def write(*, account: Account) -> None:
+def write(*, account: Account, now: datetime) -> None:
     """Invoice what is pending and charge it at once, as the last plan was paid; a payment that fails leaves the
     invoice open. Where only credits wait they are left, and so is all of it where nothing more may be charged:
     staff are told.
@@ -22,13 +23,13 @@ def write(*, account: Account) -> None:
     Items of a plan go on an invoice of that plan only, also when it is over
     (https://docs.stripe.com/api/invoices/create#create_invoice-subscription). Credits are written first, so that they
     are taken off what is charged. Stripe finishes an invoice by itself within the hour if we are killed in between.
-    Raises Busy and the gateway's errors.
+    `now` is the account's time. Raises Busy and the gateway's errors.
     """
     with subscriptions.acting(account=account, purpose="last_invoice") as held:
         customer = held.customer
         waiting = pending_items.of(customer.stripe_customer_id)
         if is_spared(account, customer):
-            _tell_staff(waiting, account=account, held=held)
+            _tell_staff(waiting, account=account, held=held, now=now)
             return
         for number, (subscription, currency) in enumerate(_groups(waiting)):
             # Asked anew: the invoice before may have taken these as well.
@@ -125,7 +126,7 @@ def _write_one(
             return  # it stays open, and the account with it until it is paid
 
 
-def _tell_staff(waiting: list[Doc], *, account: Account, held: Held) -> None:
+def _tell_staff(waiting: list[Doc], *, account: Account, held: Held, now: datetime) -> None:
     if not waiting:
         return
     sums = [money.text(amount, code) for code, amount in sorted(pending_items.sums(waiting).items())]
@@ -138,5 +139,5 @@ def _tell_staff(waiting: list[Doc], *, account: Account, held: Held) -> None:
             "dispute was lost, or the money went back), so none was written: delete the items there, or bill them "
             "yourself.",
             account=account,
-            now=clock.now(account),
+            now=now,
         )
