@@ -33,10 +33,11 @@ class Problem:
 def refuse_to_start() -> None:
     """Raise ImproperlyConfigured with every problem, so that a server never half works.
 
-    Called by the doors that serve (config/wsgi.py, config/celery.py); commands show Django's checks.
+    Called by the doors that serve (config/wsgi.py, config/celery.py); commands show Django's checks. It looks at what
+    the house itself was given, never at a database: no row, and no database that is away, keeps everybody out.
     """
     problems = [f"{problem.what} {problem.do}" for problem in environment_problems()]
-    problems += [problem.msg for problem in (*the_catalog(), *the_customers_currencies())]
+    problems += [problem.msg for problem in the_catalog()]
     if problems:
         raise ImproperlyConfigured(
             "Not started; put this right first:\n" + "\n".join(f"  - {problem}" for problem in problems)
@@ -56,12 +57,12 @@ def the_catalog(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     return []
 
 
-@register("billing")
+@register("billing", deploy=True)
 def the_customers_currencies(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """Every price that customers pay in a currency which the price list has dropped.
+    """Every price that customers pay in a currency which the price list has dropped; with `check --deploy` only, as a
+    subscription made in the Dashboard comes to this too. What serves goes on, and `currencies.tell_staff` says it.
 
-    Without a catalog, a database or its tables there is nobody to ask about, and others say so: what serves answers
-    /readyz with it, and `migrate` runs this before the tables are there.
+    Without a catalog, a database or its tables there is nobody to ask about, and others say so.
     """
     try:
         withdrawn = currencies.withdrawn(catalog.current())

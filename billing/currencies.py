@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.db.models import Count
 
-from billing import catalog
+from billing import alerts, catalog
 from billing.catalog import Catalog
-from billing.models import Customer, Subscription, SubscriptionItem
+from billing.models import Alert, Customer, Subscription, SubscriptionItem
+
+WITHDRAWN = "currency_withdrawn"
 
 
 def of(account_id: uuid.UUID) -> str:
@@ -51,3 +54,15 @@ def withdrawn(prices: Catalog) -> list[str]:
                 "nothing more in it, keep the plan as it was with retired = true, and sell a new one."
             )
     return sentences
+
+
+def tell_staff(*, now: datetime) -> int:
+    """One alert with all of `withdrawn`, as long as it is so; answers how many sentences it has. For the sweeper: a
+    subscription made in the Dashboard comes to this without any push. `now` is wall time.
+    """
+    sentences = withdrawn(catalog.current())
+    if sentences:
+        alerts.raise_alert(key=WITHDRAWN, kind=WITHDRAWN, message="\n".join(sentences), now=now)
+    else:
+        Alert.objects.filter(key=WITHDRAWN, resolved_at=None).update(resolved_at=now)
+    return len(sentences)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import clock, credits, effects
+from billing import clock, credits, currencies, effects
 from billing.lifecycle import subscriptions
 from billing.messages import credits as messages_of_credits
 from billing.messages import reminders
@@ -53,6 +53,12 @@ def expire_credits() -> None:
 def carry_price_rises_on() -> None:
     """Tell and move whoever is due in a price rise under way."""
     carrying.carry_on(now=clock.wall())
+
+
+@shared_task
+def compare_currencies() -> None:
+    """Tell staff of what customers pay in a currency that the price list does not have."""
+    currencies.tell_staff(now=clock.wall())
 
 
 @shared_task

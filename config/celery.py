@@ -55,6 +55,10 @@ app.conf.beat_schedule = {
         "task": "usage.tasks.close_meter_periods",
         "schedule": 60.0,
     },
+    "what is paid in a currency without a price is told to staff": {
+        "task": "billing.tasks.compare_currencies",
+        "schedule": 3600.0,
+    },
     "old letters lose their words": {
         "task": "billing.tasks.prune_letters",
         "schedule": crontab(hour=3, minute=40),
@@ -70,7 +74,6 @@ app.conf.beat_schedule = {
 @beat_init.connect
 def _refuse_a_wrong_environment(**_: Any) -> None:
     from django.core.exceptions import ImproperlyConfigured
-    from django.db import connection
 
     from billing import checks
 
@@ -78,7 +81,6 @@ def _refuse_a_wrong_environment(**_: Any) -> None:
         checks.refuse_to_start()
     except ImproperlyConfigured as refusal:
         raise SystemExit(str(refusal)) from None  # Celery swallows any other exception of a receiver
-    connection.close()  # a worker forks after this
 
 
 @worker_ready.connect

@@ -8,12 +8,9 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
-from django.db import connection  # noqa: E402
-
 from billing import checks  # noqa: E402, needs the apps
 
 checks.refuse_to_start()
-connection.close()  # the thread that starts asks for nothing more
 
 # What was loaded stays: the collector need not look through all of it again and again while requests are answered.
 # https://docs.python.org/3/library/gc.html#gc.freeze

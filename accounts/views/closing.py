@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth import logout
@@ -15,8 +16,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.decorators import account_required, only_owners
 from accounts.models import Account, Member
 from accounts.requests import AccountRequest
-from billing import clock, money, rights
+from billing import catalog, clock, money, rights
 from billing.leaving import closing, erasing, refund_window
+from billing.messages.words import plan_name
 from billing.stripe import gateway
 from usage import portability
 
@@ -58,6 +60,8 @@ def close(request: AccountRequest) -> HttpResponse:
             "known about this account, so close it once that is over. Nothing was changed; to stop further charges "
             "now, cancel the plan.",
         )
+    except closing.StillBound as bound:
+        return _page(request, problem=_bound_until(bound.until))
     except closing.StillOwing as owing:
         return _page(
             request,
@@ -105,16 +109,45 @@ def _only_owner_of(accounts: list[str]) -> str:
     )
 
 
+def _bound_until(until: datetime) -> str:
+    company = catalog.current().company
+    return (
+        f"A contract runs until {until:%-d %B %Y}, so closing the account has to wait. It can be closed from that "
+        f"day on; to end the contract sooner, write to {company.sales_email or company.support_email}."
+    )
+
+
+def _waiting(account: Account) -> dict[str, object]:
+    """What waits for a next invoice, in words: what is charged by closing, what is not, and what is a credit."""
+    found = closing.waiting(account)
+    if found is None:
+        return {"waits_unknown": True}
+    charges = [money.text(amount, code) for code, amount in sorted(found.sums.items()) if amount > 0]
+    credits = [money.text(-amount, code) for code, amount in sorted(found.sums.items()) if amount < 0]
+    return {
+        "waits": " and ".join(charges),
+        "waiting_credit": " and ".join(credits),
+        "waits_uncharged": not found.is_charged,
+    }
+
+
 def _page(request: AccountRequest, *, problem: str = "") -> HttpResponse:
     account = request.account
     of = rights.of(request)
     left_alone = closing.without_owner(account=account, by=request.user)
     # What keeps the account from being closed is said beside what was wrong with the form.
-    said = [problem, _only_owner_of(left_alone) if left_alone else ""]
+    until = closing.bound_until(of.subscription)
+    said = [
+        problem,
+        _only_owner_of(left_alone) if left_alone else "",
+        _bound_until(until) if until is not None else "",
+    ]
     context = {
         "problems": [words for words in dict.fromkeys(said) if words],
         "subscription": of.subscription,
-        "plan": of.plan,
+        "bought": plan_name(of.subscription.plan_key) if of.subscription else "",
+        "bound_until": until,
+        **_waiting(account),
         "pays_by_use": of.pays_by_use,
         "offer": refund_window.offer_to(account, by=request.user, now=clock.now(account)),
         "open_invoice": closing.owed(account),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from accounts.models import Account, User
 from billing import effects, suspension
 from billing.leaving import erasing, last_invoice
 from billing.leaving.withdrawals import ALPHABET
-from billing.lifecycle import checkout, subscriptions
+from billing.lifecycle import checkout, pending_items, subscriptions
 from billing.lifecycle.lease import Held
 from billing.lifecycle.subscriptions import Busy
 from billing.models import Customer, Payment, Subscription
@@ -28,18 +29,37 @@ from billing.stripe import gateway
 __all__ = [
     "Busy",
     "NotOwner",
+    "StillBound",
     "StillDisputed",
     "StillDrafted",
     "StillNeeded",
     "StillOwing",
+    "bound_until",
     "close",
     "owed",
+    "waiting",
     "without_owner",
 ]
 
 
 # Where the plan owes nothing itself.
 IN_ORDER = (Status.ACTIVE, Status.TRIALING)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """`sums` by currency in minor units, before taxes; below nothing it is a credit."""
+
+    sums: dict[str, int]
+    is_charged: bool
+
+
+class StillBound(Exception):
+    """A contract runs, paid or not: it ends on its day, `until`, or when staff end it."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"The contract runs until {until:%Y-%m-%d}.")
+        self.until = until
 
 
 class StillDisputed(Exception):
@@ -72,6 +92,26 @@ def owed(account: Account) -> Payment | None:
     return open_ones.order_by("created_at", "pk").first()
 
 
+def bound_until(subscription: Subscription | None) -> datetime | None:
+    """The last day of a contract that runs; closing the account does not end it sooner."""
+    return subscription.cancel_at if subscription is not None and subscription.is_fixed_term else None
+
+
+def waiting(account: Account) -> Waiting | None:
+    """What waits at Stripe for a next invoice; None when Stripe does not answer."""
+    customer = Customer.objects.filter(account=account).first()
+    if customer is None:
+        return Waiting(sums={}, is_charged=True)
+    try:
+        items = pending_items.of(customer.stripe_customer_id)
+    except gateway.StripeError:
+        return None
+    # The last invoice of what was used takes what waits along.
+    by_use = Subscription.objects.live().filter(account=account, items__is_metered=True).exists()
+    is_spared = not by_use and last_invoice.is_spared(account, customer)
+    return Waiting(sums=pending_items.sums(items), is_charged=not is_spared)
+
+
 def close(*, account: Account, by: User, now: datetime) -> str:
     """End everything at Stripe, then erase; answers the reference on the receipt, which leaves by mail.
 
@@ -79,14 +119,14 @@ def close(*, account: Account, by: User, now: datetime) -> str:
     on where this one stopped. What was used and not billed yet is on a last invoice. The customer's record at
     Stripe stays with its invoices, as tax law asks. `now` is the account's time.
 
-    Raises NotOwner, StillNeeded, StillDisputed (before anything was done), StillOwing, StillDrafted, Busy and the
-    gateway's errors.
+    Raises NotOwner, StillNeeded, StillDisputed, StillBound (before anything was done), StillOwing, StillDrafted, Busy
+    and the gateway's errors.
     """
     closing.check(account=account, by=by)
     if _is_asked_by_a_bank(account):
         raise StillDisputed
     address = account.email or by.email
-    ended = _end_at_stripe(account)
+    ended = _end_at_stripe(account, now=now)
     invoice = owed(account)
     if invoice is not None:
         raise StillOwing(invoice, plan_runs=False)
@@ -136,7 +176,7 @@ def _is_asked_by_a_bank(account: Account) -> bool:
     )
 
 
-def _end_at_stripe(account: Account) -> dict[str, Any] | None:
+def _end_at_stripe(account: Account, *, now: datetime) -> dict[str, Any] | None:
     """The subscription that was ended, if there was one; after it, Stripe has nothing left to charge."""
     customer = Customer.objects.filter(account=account).first()
     # Of a customer that was deleted at Stripe invoices are left, paid or voided since.
@@ -146,12 +186,15 @@ def _end_at_stripe(account: Account) -> dict[str, Any] | None:
     if _is_asked_by_a_bank(account):
         raise StillDisputed
     running = Subscription.objects.live().filter(account=account).first()
+    until = bound_until(running)
+    if until is not None:
+        raise StillBound(until)
     invoice = owed(account)
     if running is not None and running.status in IN_ORDER and invoice is not None:
         raise StillOwing(invoice, plan_runs=True)
     if running is not None:
-        subscriptions.cancel_now(account=account)
-    last_invoice.write(account=account)
+        subscriptions.cancel_now(account=account, settles=True)
+    last_invoice.write(account=account, now=now)
     # A page that is still open could be paid after the account is gone.
     checkout.close_tills(account=account)
     return {"plan_key": running.plan_key, "at": running.ended_at} if running is not None else None

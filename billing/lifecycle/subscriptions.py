@@ -26,6 +26,7 @@ from billing.lifecycle import (
     lost_disputes,
     money_back,
     pack_grants,
+    pending_items,
     schedules,
     trials,
 )
@@ -159,20 +160,24 @@ def resume(*, account: Account) -> None:
     _change(account, "resume", {"cancel_at_period_end": False})
 
 
-def cancel_now(*, account: Account) -> None:
+def cancel_now(*, account: Account, settles: bool = False) -> None:
     """End the subscription at once and fall back to the free plan, without money back; unbilled usage is invoiced.
+
+    `settles`: and so is the time of seats taken or left midway, which Stripe drops otherwise
+    (https://docs.stripe.com/api/subscriptions/cancel); never on hold for a lost dispute.
 
     Raises NothingToChange, Busy and the gateway's errors.
     """
     with acting(account=account, purpose="cancel_now") as held:
         subscription = _live(account)
         has_usage = subscription.items.filter(is_metered=True).exists()
+        has_more = settles and held.customer.dispute_state != "lost" and _has_time_waiting(subscription)
         waiting.call_off_all(held=held)
         subscription_about_to_change.send(Subscription, account=account, now=clock.now(account))
         try:
             gateway.delete(
                 f"/v1/subscriptions/{subscription.stripe_subscription_id}",
-                {"invoice_now": has_usage, "prorate": False},
+                {"invoice_now": has_usage or has_more, "prorate": False},
             )
         except gateway.NotFound as error:
             raise NothingToChange("The subscription has ended already.") from error
@@ -225,6 +230,13 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
             raise NothingToChange("The subscription has ended already.") from error
         if act == "cancel":
             _is_canceled_anyway(subscription, held=held)
+
+
+def _has_time_waiting(subscription: Subscription) -> bool:
+    return any(
+        item["proration"] and pending_items.subscription_of(item) == subscription.stripe_subscription_id
+        for item in pending_items.of(subscription.stripe_customer_id)
+    )
 
 
 def _is_canceled_anyway(subscription: Subscription, *, held: Held) -> None:

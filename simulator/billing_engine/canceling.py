@@ -19,9 +19,12 @@ def end(
     invoice_now: bool = True,
     credits: list[Obj] | None = None,
 ) -> Obj:
-    """Cancels now; usage not yet billed goes on a last invoice, together with `credits` for time not used."""
+    """Cancels now; usage not yet billed goes on a last invoice, together with prorations that wait for one and
+    `credits` for time not used.
+    """
     now = sim.clock.now(subscription)
     last = unbilled(sim, subscription, now) if invoice_now and subscription["status"] != "incomplete" else []
+    has_prorations = bool(waiting_prorations(sim, subscription))
     for credit in credits or []:
         prorating.keep(sim, subscription, credit)
     before = subscription["status"]
@@ -43,7 +46,7 @@ def end(
         sim.store.remove("_item_home", item["id"])
     sim.save(subscription)
     _stop_collecting(sim, subscription)
-    if last or (credits and invoice_now):
+    if last or (invoice_now and (credits or has_prorations)):
         customer = sim.store.get("customer", subscription["customer"])
         if customer is not None:
             invoice = invoicing.draft(
@@ -63,6 +66,25 @@ def end(
                 collection.attempt(sim, invoice)
     events.emit(sim, "customer.subscription.deleted", subscription)
     return subscription
+
+
+def drop_prorations(sim: "Simulator", subscription: Obj) -> None:
+    """What waits for an invoice that will not come: docs.stripe.com/api/subscriptions/cancel."""
+    for item in waiting_prorations(sim, subscription):
+        sim.store.remove("invoiceitem", item["id"])
+        events.emit(sim, "invoiceitem.deleted", item)
+
+
+def waiting_prorations(sim: "Simulator", subscription: Obj) -> list[Obj]:
+    """The prorations of a subscription that no invoice has yet."""
+    return [
+        item
+        for item in sim.store.find("invoiceitem", "customer", subscription["customer"])
+        if item["proration"]
+        and item["invoice"] is None
+        and ((item["parent"] or {}).get("subscription_details") or {}).get("subscription")
+        == subscription["id"]
+    ]
 
 
 def expire(sim: "Simulator", subscription: Obj) -> None:

@@ -40,6 +40,10 @@ def create(sim: "Simulator", request: Request) -> Obj:
     customer = customers.need(sim, params.need("customer"), param="customer", status=400)
     subscription = None
     if "subscription" in params:
+        if "pending_invoice_items_behavior" in params:
+            raise invalid(
+                "You may only specify one of these parameters: subscription, pending_invoice_items_behavior."
+            )
         subscription = subscriptions.need(sim, params.need("subscription"), param="subscription", status=400)
     invoice = invoicing.draft(
         sim,
@@ -139,7 +143,8 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
 def delete(sim: "Simulator", request: Request, name: str) -> Obj:
     """DELETE /v1/invoices/{id}: only a draft made by hand."""
     invoice = need(sim, name)
-    if invoice["status"] != "draft" or invoice["billing_reason"] != "manual":
+    is_of_subscription = (invoice["parent"] or {}).get("type") == "subscription_details"
+    if invoice["status"] != "draft" or invoice["billing_reason"] != "manual" or is_of_subscription:
         raise invalid("You can only delete draft invoices that were not created by a subscription.")
     for item in sim.store.find("invoiceitem", "invoice", name):
         item["invoice"] = None

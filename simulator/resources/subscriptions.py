@@ -83,7 +83,7 @@ def update(sim: "Simulator", request: Request, name: str) -> Obj:
 @route("DELETE", "/v1/subscriptions/{id}")
 def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
     """DELETE /v1/subscriptions/{id}: ends now; `prorate` credits what was not used, `invoice_now`
-    settles it.
+    settles it; with both false, prorations that wait for an invoice are removed.
     """
     subscription, params = need(sim, name), request.params
     if subscription["status"] in _ENDED:
@@ -92,6 +92,8 @@ def cancel(sim: "Simulator", request: Request, name: str) -> Obj:
     details = {key: given.text(key) for key in ("comment", "feedback") if key in given}
     now = sim.clock.now(subscription)
     credits = prorating.unused(sim, subscription, now) if params.flag("prorate") else []
+    if not params.flag("prorate") and not params.flag("invoice_now", default=True):
+        canceling.drop_prorations(sim, subscription)
     return canceling.end(
         sim,
         subscription,

@@ -687,3 +687,58 @@ def test_the_staff_pages_show_offers_to_staff_alone(account, as_alice, as_dana):
     assert as_dana.get(OFFERS).status_code == 200
     assert as_alice.get(f"{OFFERS}{offer.pk}/change/").status_code == 302
     assert as_alice.get(reverse("admin:billing_enquiry_changelist")).status_code == 302
+
+
+# --- A contract is not left by closing the account ------------------------------------------------------------
+
+
+def closes(at_work: Client, account: Account) -> str:
+    return said(at_work.post("/account/close/", {"name": account.name}, follow=True))
+
+
+def test_a_contract_in_order_is_not_ended_by_closing_the_account(shop, account, client, at_work):
+    client.post(page_of(offer_to(account)), YES)
+    bound = Subscription.objects.get(account=account)
+    until = f"{bound.cancel_at:%-d %B %Y}"
+
+    asked_first = said(at_work.get("/account/close/"))
+    answer = closes(at_work, account)
+
+    for page in (asked_first, answer):
+        assert f"A contract runs until {until}, so closing the account has to wait." in page
+        assert "write to sales@transformer.example" in page
+        assert "ends at once" not in page
+    bound.refresh_from_db()
+    account.refresh_from_db()
+    assert (bound.status, bound.is_live, account.closed_at) == ("active", True, None)
+    assert gateway.get(f"/v1/subscriptions/{bound.stripe_subscription_id}")["status"] == "active"
+
+
+def test_a_contract_that_is_not_paid_is_not_left_by_closing_the_account(shop, account, client, at_work):
+    client.post(page_of(offer_to(account)), YES)
+    let_pass(account, clock.now(account) + timedelta(days=62))
+    bound = Subscription.objects.get(account=account)
+    assert bound.status != "active"
+
+    answer = closes(at_work, account)
+
+    assert "A contract runs until" in answer and "The plan is over" not in answer
+    assert "is open." in answer
+    bound.refresh_from_db()
+    account.refresh_from_db()
+    assert (bound.is_live, account.closed_at) == (True, None)
+    assert gateway.get(f"/v1/subscriptions/{bound.stripe_subscription_id}")["status"] != "canceled"
+
+
+def test_after_the_last_day_of_a_contract_the_account_can_be_closed(shop, account, client, at_work):
+    client.post(page_of(offer_to(account, interval="month", periods=1)), YES)
+    bound = Subscription.objects.get(account=account)
+    gateway.post(
+        f"/v1/invoices/{bound.latest_invoice_id}/pay", {"paid_out_of_band": True}, idempotency_key="bank"
+    )
+    let_pass(account, bound.cancel_at + timedelta(hours=2))
+
+    closes(at_work, account)
+
+    account.refresh_from_db()
+    assert account.closed_at

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account
-from billing import checks, clock, revenue
+from billing import checks, clock, revenue, tasks
 from billing.lifecycle import subscriptions
-from billing.models import CheckoutIntent
+from billing.models import Alert, CheckoutIntent, Customer
 from billing.stripe import gateway
-from tests.billing.shopping import let_pass
+from tests.billing.shopping import buy, let_pass
 from tests.billing.test_deals_currencies import at_work, bazaar, buy_in, said, words
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,19 +61,58 @@ def test_a_push_that_drops_what_a_customer_pays_in_is_refused(
     assert there("hybrid_team_month")["currency_options"]["eur"]["unit_amount"] == 1800
 
 
-def test_the_check_and_the_start_refuse_it_too(
+def test_the_check_before_a_deployment_refuses_it_too_and_what_serves_starts(
     bazaar: Any, account: Account, at_work: Client, drop_the_euros: Any, settings: Any
 ) -> None:
     settings.DEBUG = True
     buy_in(at_work, bazaar, "eur")
-    call_command("check")
-    checks.refuse_to_start()
+    call_command("check", "--deploy", fail_level="CRITICAL")
+    assert checks.the_customers_currencies() == []
     drop_the_euros()
 
     with pytest.raises(SystemCheckError, match=r"plans\.team: 1 customer pays"):
-        call_command("check")
-    with pytest.raises(ImproperlyConfigured, match=r"plans\.team: 1 customer pays"):
+        call_command("check", "--deploy")
+    call_command("check")
+    with CaptureQueriesContext(connection) as asked:
         checks.refuse_to_start()
+    assert len(asked) == 0
+
+
+def test_one_subscription_made_in_the_dashboard_stops_nothing_and_is_told_to_staff(
+    shop: Any, account: Account, alice: Any, settle: Any, settings: Any
+) -> None:
+    settings.DEBUG = True
+    buy(shop, account, alice, "hybrid_team_month", 2)
+    subscriptions.cancel_now(account=account)
+    price = there("hybrid_team_month")["id"]
+    gateway.post(
+        f"/v1/prices/{price}", {"currency_options": {"gbp": {"unit_amount": 400}}}, idempotency_key="gbp"
+    )
+    customer = Customer.objects.get(account=account).stripe_customer_id
+    made = gateway.post(
+        "/v1/subscriptions",
+        {
+            "customer": customer,
+            "currency": "gbp",
+            "items": [{"price": price, "quantity": 2}],
+            "collection_method": "send_invoice",
+            "days_until_due": 14,
+        },
+        idempotency_key="by hand",
+    )
+    settle()
+    tasks.compare_currencies()
+    tasks.compare_currencies()
+
+    checks.refuse_to_start()
+
+    told = Alert.objects.get(kind="currency_withdrawn")
+    assert '1 customer pays "hybrid_team_month" in GBP' in told.message and told.resolved_at is None
+    gateway.delete(f"/v1/subscriptions/{made['id']}", {})
+    settle()
+    tasks.compare_currencies()
+    told.refresh_from_db()
+    assert told.resolved_at
 
 
 def test_it_may_stay_on_a_plan_that_is_not_sold_any_more(

@@ -361,6 +361,45 @@ def test_leaving_early_gives_back_what_was_not_used(shop: Shop) -> None:
     assert shop.v1.customers.retrieve(customer).balance == -2100
 
 
+@pytest.mark.parametrize("invoice_now", [True, False])
+def test_a_seat_added_midway_is_billed_by_the_invoice_that_ends_the_plan_or_dropped(
+    shop: Shop, invoice_now: bool
+) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    subscription = shop.subscribe(shop.price(2800), customer=customer)
+    shop.advance(days=7)
+    item = {"id": subscription["items"].data[0].id, "quantity": 2}
+    shop.v1.subscriptions.update(subscription.id, {"items": [item]})
+
+    shop.v1.subscriptions.cancel(subscription.id, {"prorate": False, "invoice_now": invoice_now})
+
+    assert [found.total for found in shop.invoices(customer)] == [2800, *([2100] if invoice_now else [])]
+    assert shop.v1.invoice_items.list({"customer": customer, "pending": True}).data == []
+
+
+def test_an_invoice_of_a_plan_takes_what_waits_for_it_and_its_draft_stays(shop: Shop) -> None:
+    customer = shop.customer(pays_with="pm_card_visa")
+    subscription = shop.subscribe(shop.price(2800), customer=customer).id
+    shop.v1.invoice_items.create(
+        {"customer": customer, "subscription": subscription, "amount": 300, "currency": "usd"}
+    )
+    shop.v1.subscriptions.cancel(subscription)
+    with pytest.raises(stripe.InvalidRequestError, match="only specify one"):
+        shop.v1.invoices.create(
+            {
+                "customer": customer,
+                "subscription": subscription,
+                "pending_invoice_items_behavior": "include",
+            }
+        )
+
+    draft = shop.v1.invoices.create({"customer": customer, "subscription": subscription})
+
+    assert draft.total == 300
+    with pytest.raises(stripe.InvalidRequestError, match="only delete draft invoices"):
+        shop.v1.invoices.delete(draft.id)
+
+
 def test_seats_are_added_to_one_item_of_several(shop: Shop) -> None:
     customer = shop.customer(pays_with="pm_card_visa")
     subscription = shop.subscribe(shop.price(1000), shop.price(500, name="Extra"), customer=customer)

@@ -48,6 +48,7 @@ def test_a_hundred_lines_are_counted_and_answered_in_their_order(
         "replayed": False,
         "sources": [{"kind": "allowance", "units": 2, "amount": None}],
         "cost": 0,
+        "currency": "usd",
     }
     again = send(client, service, *lines, account=str(pro.pk)).json()
     assert [line["id"] for line in again["lines"]] == [line["id"] for line in body["lines"]]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import api_keys
@@ -266,3 +268,41 @@ def test_an_act_that_costs_nothing_asks_nothing_more(
 
     with django_assert_num_queries(2):
         post(client, headers, "usage", feature="tokens", idempotency_key="second")
+
+
+@pytest.fixture
+def counted_in_dollars(bazaar: Any, alice: User, as_alice: Client) -> dict[str, Any]:
+    """Alice had a given plan, whose units cost dollars, and pays in euros now: her lines of then, and her key."""
+    mine = Account.objects.get(person=alice)
+    gift = grants.give(account=mine, plan_key="payg", kind="gift", reason="a friend", now=clock.now(mine))
+    _, key = api_keys.issue(kind="account", account=mine, name="a script", now=timezone.now())
+    headers = {"Authorization": f"Bearer {key}"}
+    lines = [{"feature": "tokens", "units": 10, "idempotency_key": f"old{number}"} for number in range(40)]
+    assert post(Client(), headers, "usage/batch", lines=lines)["currency"] == "usd"
+    grants.revoke(grant=gift, now=clock.now(mine))
+    buy_in(as_alice, bazaar, "eur", price="hybrid_payg_tokens", seats=1)
+    return {"lines": lines, "headers": headers}
+
+
+def test_a_batch_of_a_line_of_then_and_a_new_one_names_both_currencies(
+    counted_in_dollars: dict[str, Any], client: Client
+) -> None:
+    lines, headers = counted_in_dollars["lines"], counted_in_dollars["headers"]
+    new = {"feature": "tokens", "units": 2, "idempotency_key": "new"}
+
+    batch = post(client, headers, "usage/batch", lines=[lines[0], new])
+
+    said_of = [(line["cost"], line["currency"], line["replayed"]) for line in batch["lines"]]
+    assert said_of == [(500, "usd", True), (90, "eur", False)]
+    assert batch["currency"] == "eur"
+    assert post(client, headers, "usage/batch", lines=[lines[0]])["currency"] == "usd"
+
+
+def test_a_batch_sent_again_looks_its_currency_up_once(
+    counted_in_dollars: dict[str, Any], client: Client
+) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        batch = post(client, counted_in_dollars["headers"], "usage/batch", lines=counted_in_dollars["lines"])
+
+    assert {line["currency"] for line in batch["lines"]} == {"usd"}
+    assert sum("currencybefore" in one["sql"].lower() for one in asked) == 1

@@ -71,6 +71,9 @@ class CountedOut(Schema):
     replayed: bool
     sources: list[SourceOut]
     cost: int = Field(description="In the currency's smallest unit.")
+    currency: str = Field(
+        description="What `cost` is in: of a line that was counted before, the one of then."
+    )
 
 
 class RefusedOut(Schema):
@@ -86,7 +89,7 @@ class BatchOut(Schema):
 
     account: uuid.UUID
     counted: int = Field(description="How many lines were counted, now or before.")
-    currency: str = Field(description=CURRENCY)
+    currency: str = Field(description=f"{CURRENCY} Of what was counted now; each line says its own.")
     lines: list[CountedOut | RefusedOut]
 
 
@@ -137,7 +140,12 @@ def consume_batch(request: HttpRequest, response: HttpResponse, body: BatchIn) -
 
 
 def _currency(receipts: list[Receipt]) -> str:
-    return next((receipt.currency for receipt in receipts if receipt.cost), catalog.current().currency)
+    """Of what is counted now, else of what was counted before, else the price list's."""
+    paid = [receipt for receipt in receipts if receipt.cost]
+    return next(
+        (receipt.currency for receipt in paid if not receipt.replayed),
+        paid[0].currency if paid else catalog.current().currency,
+    )
 
 
 def _counted(receipt: Receipt, sources: list[dict[str, Any]]) -> dict[str, Any]:
@@ -153,6 +161,7 @@ def _counted(receipt: Receipt, sources: list[dict[str, Any]]) -> dict[str, Any]:
         "replayed": receipt.replayed,
         "sources": sources,
         "cost": receipt.cost,
+        "currency": receipt.currency,
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.db import Error, IntegrityError, connection, transaction
 from accounts.models import Account, ApiKey, User
 from billing import catalog
 from billing.catalog import Catalog
+from usage import denominations
 from usage.alerts import hearing
 from usage.metering import consuming, counters, postgres, receipts
 from usage.metering.postgres import Counted
@@ -224,6 +226,7 @@ def _one_by_one(
     # All queues before the first act, in one order, so that no two batches wait for each other.
     for feature in sorted({line.feature for line in lines}):
         counters.queue(account.pk, feature)
+    costs_in = cache(partial(denominations.of, account.pk))
     answers: list[Receipt | Fault] = []
     for number, line in enumerate(lines):
         try:
@@ -236,6 +239,7 @@ def _one_by_one(
                     now=now,
                     user=user,
                     api_key=api_key,
+                    costs_in=costs_in,
                 )
             )
         except _FAULTS as fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, connections, tran
 from accounts.models import Account, ApiKey, Member, User
 from billing import catalog
 from usage.alerts import hearing
+from usage.denominations import Denominations
 from usage.metering import counters, drawing, portable, postgres, receipts, refusing, together
 from usage.metering.attempts import Ask, Attempt
 from usage.metering.receipts import Receipt
@@ -36,6 +38,7 @@ def consume(
     now: datetime,
     user: User | None = None,
     api_key: ApiKey | None = None,
+    costs_in: Callable[[], Denominations] | None = None,
 ) -> Receipt:
     """Count `units` of `feature` against what `account` is granted, all of them or none.
 
@@ -46,6 +49,7 @@ def consume(
     account          known by its id alone (`by_id_alone`) is enough; then it may raise Account.DoesNotExist
     now              everybody's time; an account on a Stripe test clock is counted in its clock's time instead
     user, api_key    who acted; a user must be a member of the account who may use (guests read only)
+    costs_in         what the account paid in and when, looked up once for the lines of a batch
 
     On PostgreSQL an ordinary act is one round trip and its own transaction; called inside a transaction it is part of
     that one, and the counter stays locked until it ends.
@@ -77,7 +81,7 @@ def consume(
                 api_key_id=api_key.pk if api_key else None,
             ),
         )
-        receipt = _receipt(attempt, account=account, feature=feature, units=units)
+        receipt = _receipt(attempt, account=account, feature=feature, units=units, costs_in=costs_in)
     except (Error, catalog.CatalogError) as error:
         raise CheckFailed(
             "The allowance could not be checked just now, so nothing was counted. Try again with the same key."
@@ -160,11 +164,18 @@ def _attempt(ask: Ask) -> Attempt:
     return together.attempt(ask)
 
 
-def _receipt(attempt: Attempt, *, account: Account, feature: str, units: int) -> Receipt:
+def _receipt(
+    attempt: Attempt,
+    *,
+    account: Account,
+    feature: str,
+    units: int,
+    costs_in: Callable[[], Denominations] | None,
+) -> Receipt:
     if attempt.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before for another feature or number of units. Use a new key for a new act."
         )
     if attempt.outcome == "exhausted":
         raise refusing.exhausted(attempt, account=account, feature=feature, units=units)
-    return receipts.made(attempt, account_id=account.pk, feature=feature, units=units)
+    return receipts.made(attempt, account_id=account.pk, feature=feature, units=units, costs_in=costs_in)

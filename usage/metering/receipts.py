@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from billing import catalog, currencies
 from usage import denominations
+from usage.denominations import Denominations
 from usage.metering import forgiving
 from usage.metering.attempts import Attempt
 
@@ -54,8 +56,15 @@ class Receipt(NamedTuple):
     currency: str
 
 
-def made(attempt: Attempt, *, account_id: uuid.UUID, feature: str, units: int) -> Receipt:
-    """The receipt of an act that was granted or replayed."""
+def made(
+    attempt: Attempt,
+    *,
+    account_id: uuid.UUID,
+    feature: str,
+    units: int,
+    costs_in: Callable[[], Denominations] | None = None,
+) -> Receipt:
+    """The receipt of an act that was granted or replayed. `costs_in`: what a batch has looked up once for its lines."""
     assert attempt.period_end is not None
     assert attempt.record_id is not None
     return Receipt(
@@ -69,8 +78,8 @@ def made(attempt: Attempt, *, account_id: uuid.UUID, feature: str, units: int) -
         replayed=attempt.outcome == "replayed",
         sources=_sources(attempt, units),
         cost=attempt.cost,
-        currency=_currency_of_then(attempt, account_id)
-        if attempt.outcome == "replayed" and attempt.cost
+        currency=_currency_of_then(attempt, account_id, costs_in)
+        if attempt.cost and (costs_in or attempt.outcome == "replayed")
         else currency(account_id, cost=attempt.cost),
     )
 
@@ -80,9 +89,12 @@ def currency(account_id: uuid.UUID, *, cost: int) -> str:
     return currencies.of(account_id) if cost else catalog.current().currency
 
 
-def _currency_of_then(attempt: Attempt, account_id: uuid.UUID) -> str:
+def _currency_of_then(
+    attempt: Attempt, account_id: uuid.UUID, costs_in: Callable[[], Denominations] | None
+) -> str:
     assert attempt.record_id is not None
-    return denominations.of(account_id).of(attempt.record_id)
+    known = costs_in() if costs_in else denominations.of(account_id)
+    return known.of(attempt.record_id)
 
 
 def _sources(attempt: Attempt, units: int) -> tuple[Source, ...]:
