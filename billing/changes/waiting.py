@@ -7,7 +7,9 @@ from datetime import datetime
 
 from accounts.models import Account
 from billing import alerts
+from billing.lifecycle import dispute_ends
 from billing.lifecycle.lease import Held
+from billing.lifecycle.projection import OFFER_KEY
 from billing.models import PlanChange
 from billing.stripe import gateway
 from billing.stripe.shapes import Doc
@@ -59,11 +61,15 @@ def end_with_plan(truth: Truth, *, account: Account, held: Held, now: datetime) 
 
 
 def goes_on(document: Doc | None) -> bool:
-    """Whether a subscription is neither over nor to end or to pause."""
-    if document is None or not is_live(dict(document)):
+    """Whether a subscription is neither over nor to end or to pause. The last day of a contract was agreed with it, and
+    no reason to call anything off; a day that a lost dispute put in its place is.
+    """
+    if document is None or not is_live(dict(document)) or document.get("pause_collection"):
         return False
-    ends = document["cancel_at_period_end"] or document["cancel_at"]
-    return not ends and not document.get("pause_collection")
+    if document["cancel_at_period_end"]:
+        return False
+    is_contract = bool((document.get("metadata") or {}).get(OFFER_KEY))
+    return not document["cancel_at"] or (is_contract and dispute_ends.ours(document["id"]) is None)
 
 
 def void(invoice_id: str, *, held: Held) -> bool:
