@@ -93,6 +93,8 @@ def _claim(*, now: datetime) -> list[Delivery]:
 
 
 def _carry(delivery: Delivery, *, now: datetime) -> bool:
+    if not _is_still_owed(delivery):
+        return False
     try:
         _CARRIERS[delivery.channel](delivery, now)
     except Exception as error:  # whatever the carrier raises is this delivery's own trouble
@@ -104,6 +106,13 @@ def _carry(delivery: Delivery, *, now: datetime) -> bool:
     if delivery.destination is not None:
         destinations.note_success(delivery.destination)
     return True
+
+
+def _is_still_owed(delivery: Delivery) -> bool:
+    """Those claimed with it may have taken a while: it may be no longer so by now, or claimed by another."""
+    return Delivery.objects.filter(
+        pk=delivery.pk, state=Delivery.State.WAITING, attempts=delivery.attempts
+    ).exists()
 
 
 def _failed(delivery: Delivery, error: Exception, *, now: datetime) -> None:

@@ -45,7 +45,12 @@ def settle(truth: Truth, *, account: Account, now: datetime) -> None:
 
 
 def _state(change: PlanChange, document: Doc | None, coming: Planned | None) -> str:
-    if document is None or not is_live(dict(document)):
+    if document is None:
+        return PlanChange.State.UNDONE if change.is_later else PlanChange.State.FAILED
+    if not is_live(dict(document)):
+        is_waiting = change.state == PlanChange.State.WAITING
+        if is_waiting and planned.has(document, change.to_price, change.to_quantity):
+            return PlanChange.State.DONE  # paid in the last moment, and over after that
         return PlanChange.State.UNDONE if change.is_later else PlanChange.State.FAILED
     if change.is_later:
         return _state_of_later(change, document, coming)

@@ -47,7 +47,7 @@ def pay_and_change(
         _wait(change, invoice, held=held)
         return
     held.renew()
-    waiting.void(invoice["id"])
+    waiting.void(invoice["id"], held=held)
     reason = ((intent.get("last_payment_error") or {}).get("message")) or f"{DECLINED}."
     _fail(change, reason, held=held)
 

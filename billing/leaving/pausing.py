@@ -8,7 +8,6 @@ from datetime import datetime
 from accounts.models import Account
 from billing import catalog, clock
 from billing.anchors import months_after
-from billing.changes import waiting
 from billing.lifecycle import schedules, subscriptions
 from billing.lifecycle.projection import PAUSED_FROM
 from billing.lifecycle.subscriptions import Busy, NothingToChange
@@ -52,15 +51,15 @@ def offer_to(account: Account) -> Offer | None:
 def pause(*, account: Account, months: int) -> Offer:
     """Void the invoices of the next `months` periods at Stripe; what is paid for is had to its end.
 
-    A change that was scheduled, or waits for its payment, is let go of. Raises NothingToChange when no such pause is
-    offered, Busy and the gateway's errors. https://docs.stripe.com/billing/subscriptions/pause-payment
+    A change that was scheduled is let go of; one that waits for its payment is called off by the sync after it. Raises
+    NothingToChange when no such pause is offered, Busy and the gateway's errors.
+    https://docs.stripe.com/billing/subscriptions/pause-payment
     """
     with subscriptions.acting(account=account, purpose="pause") as held:
         offer = offer_to(account)
         if offer is None or months not in offer.ends:
             raise NothingToChange("There is no such pause for this plan.")
         subscription = Subscription.objects.live().get(account=account)
-        waiting.call_off_all(held=held)
         schedules.let_go_of_known(held, subscription)
         name = subscription.stripe_subscription_id
         gateway.post(

@@ -121,7 +121,6 @@ def _end(
     subscription_about_to_change.send(Subscription, account=account, now=now)
     held.renew()
     try:
-        waiting.call_off_all(held=held)
         _ask_to_end(subscription, how, found, held=held)
     except gateway.NotFound:
         return True  # ended by somebody else in between, which is what was wanted
@@ -135,6 +134,9 @@ def _end(
             with held.saving():
                 Effect.objects.filter(pk=told.pk).update(done_at=told.done_at)
         return did
+    held.renew()
+    # Before it is told, so that the message says what is off.
+    waiting.call_off_all(held=held)
     return True
 
 
@@ -304,13 +306,19 @@ def _plan(truth: Truth, done: Effect | None) -> dict[str, Any]:
         _paid_until(subscription) if subscription["cancel_at_period_end"] else None
     )
     return {
-        **telling.taken_back(dispute_ends.let_go(subscription["id"])),
+        **telling.taken_back(one for one in dispute_ends.let_go(subscription["id"]) if _is_off(one)),
         "plan": plan_name(row.plan_key) if row else "",
         "is_over": not running,
         "ends_at": iso(moment(ends)) if running else None,
         "next_at": iso(moment(_paid_until(subscription))) if running and not ends else None,
         "by_use": any(shapes.is_metered(item["price"]) for item in shapes.items(subscription)),
     }
+
+
+def _is_off(change: PlanChange) -> bool:
+    """Not what was paid in the last moment, nor what Stripe would not call off."""
+    is_called_off = change.state == PlanChange.State.UNDONE or change.failure == PlanChange.CALLED_OFF
+    return change.is_later or is_called_off
 
 
 def _in_words(plan: dict[str, Any]) -> str:

@@ -143,7 +143,10 @@ def ask_about_doubtful(*, now: datetime, limit: int = 50) -> int:
 
 
 def cancel(*, account: Account, feedback: str = "", comment: str = "") -> None:
-    """Cancel at the end of the paid period (or trial). Until then nothing changes. Raises NothingToChange, Busy.
+    """Cancel at the end of the paid period (or trial). Until then nothing changes.
+
+    An upgrade that waits for its payment is called off by the sync after it (`waiting.end_with_plan`); paid before, it
+    is had until the end. Raises NothingToChange, Busy and the gateway's errors.
 
     `feedback` is one of Stripe's words for a reason
     (https://docs.stripe.com/api/subscriptions/update#update_subscription-cancellation_details).
@@ -161,7 +164,8 @@ def resume(*, account: Account) -> None:
 
 
 def cancel_now(*, account: Account, settles: bool = False) -> None:
-    """End the subscription at once and fall back to the free plan, without money back; unbilled usage is invoiced.
+    """End the subscription at once and fall back to the free plan, without money back; unbilled usage is invoiced. What
+    waits for its payment is called off by the sync after it.
 
     `settles`: and so is the time of seats taken or left midway, which Stripe drops otherwise
     (https://docs.stripe.com/api/subscriptions/cancel); never on hold for a lost dispute.
@@ -172,7 +176,6 @@ def cancel_now(*, account: Account, settles: bool = False) -> None:
         subscription = _live(account)
         has_usage = subscription.items.filter(is_metered=True).exists()
         has_more = settles and held.customer.dispute_state != "lost" and _has_time_waiting(subscription)
-        waiting.call_off_all(held=held)
         subscription_about_to_change.send(Subscription, account=account, now=clock.now(account))
         try:
             gateway.delete(
@@ -216,8 +219,6 @@ def _change(account: Account, act: str, params: dict[str, Any]) -> None:
             raise NothingToChange("The contract says when the plan ends; only another contract changes that.")
         if act == "resume" and held.customer.dispute_state == "lost":
             raise OnHold("The account is on hold.")
-        if act == "cancel":
-            waiting.call_off_all(held=held)
         schedules.let_go_of_known(held, subscription)
         path = f"/v1/subscriptions/{subscription.stripe_subscription_id}"
         if subscription.cancel_at is not None and act == "resume":

@@ -35,7 +35,7 @@ def tell(
         is_news = known is not None or payment.created_at >= since
         if known is not None and known.status == "open" and payment.status != "open":
             # Paid, voided or given up: there is nothing to confirm any more.
-            overtake(account=payment.account, key=_to_confirm(payment), now=now)
+            _nothing_to_confirm(payment, tries=payment.attempt_count, now=now)
         facts = _Facts(payment, subscriptions.get(payment.stripe_subscription_id), customer, now)
         if payment.status == "paid" and (known is None or known.status != "paid"):
             if payment.amount_paid > 0 and (payment.paid_at or now) >= since:
@@ -65,9 +65,10 @@ class _Facts:
             return plan_name(self.subscription.plan_key)
         return self.payment.description or "your order"
 
-    def tell(self, kind: str, fact: str, **context: Any) -> None:
+    def tell(self, kind: str, fact: str, **context: Any) -> bool:
+        """Whether it is news."""
         payment = self.payment
-        notify(
+        told = notify(
             account=payment.account,
             kind=kind,
             key=f"{kind}:{fact}",
@@ -81,6 +82,7 @@ class _Facts:
                 **context,
             },
         )
+        return told is not None
 
 
 def _receipt(facts: _Facts) -> None:
@@ -116,14 +118,9 @@ def _owed(facts: _Facts, known: Payment | None, *, intent: Mapping[str, Any]) ->
     if subscription is not None and subscription.status in (Status.INCOMPLETE, Status.INCOMPLETE_EXPIRED):
         return  # on Stripe's page right now, which says it
     if intent.get("status") == "requires_action":
-        # Once, however often it is tried: who is asked on the bank's page knows.
-        facts.tell(
-            "action_required",
-            payment.stripe_invoice_id,
-            amount=payment.amount_due,
-            access_until=_access_until(facts),
-        )
+        _to_confirm(facts)
     elif payment.attempt_count > (known.attempt_count if known else 0) and not _is_said_elsewhere(facts):
+        _nothing_to_confirm(payment, tries=payment.attempt_count, now=facts.now)
         facts.tell(
             "payment_failed",
             f"{payment.stripe_invoice_id}:{payment.attempt_count}",
@@ -135,8 +132,38 @@ def _owed(facts: _Facts, known: Payment | None, *, intent: Mapping[str, Any]) ->
         )
 
 
-def _to_confirm(payment: Payment) -> str:
-    return f"action_required:{payment.stripe_invoice_id}"
+def _to_confirm(facts: _Facts) -> None:
+    """The bank wants its customer. A renewal is tried again and the bank asks anew: each try is told as one that was
+    refused is, and the question before it is no longer so. A change waits for one answer, and is told once.
+    """
+    payment, subscription = facts.payment, facts.subscription
+    is_change = payment.billing_reason == "subscription_update"
+    # Stripe counts its own tries, not those on its page: who is asked there knows.
+    number = 1 if is_change else payment.attempt_count
+    if subscription is not None and not subscription.is_live and number > 1:
+        return  # the plan ended with the last try, which has a message of its own
+    access_until = _access_until(facts)
+    is_news = facts.tell(
+        "action_required",
+        _question(payment, number),
+        amount=payment.amount_due,
+        attempt=number,
+        retry_at=None if is_change else iso(payment.next_payment_attempt_at),
+        access_until=access_until,
+        is_off=not is_change and subscription is not None and subscription.is_live and access_until is None,
+    )
+    if is_news:
+        _nothing_to_confirm(payment, tries=number - 1, now=facts.now)
+
+
+def _nothing_to_confirm(payment: Payment, *, tries: int, now: datetime) -> None:
+    """What the bank asked in the first `tries` is no longer so."""
+    for number in range(1, tries + 1):
+        overtake(account=payment.account, key=f"action_required:{_question(payment, number)}", now=now)
+
+
+def _question(payment: Payment, number: int) -> str:
+    return payment.stripe_invoice_id if number <= 1 else f"{payment.stripe_invoice_id}:{number}"
 
 
 def _is_said_elsewhere(facts: _Facts) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -45,9 +46,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
     if subscription.is_fixed_term:
         messages.info(request, CONTRACT)
         return redirect("billing:settings")
-    last_day = (
-        subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
-    )
+    last_day = _last_day(subscription)
     form = CancelForm(request.POST if request.method == "POST" else None)
     if request.method == "GET" or not form.is_valid():
         context = {
@@ -63,7 +62,7 @@ def cancel(request: AccountRequest) -> HttpResponse:
             "pause": pausing.offer_to(request.account),
         }
         return render(request, "billing/cancel.html", context, status=422 if form.errors else 200)
-    given_up = _goes_with_it(request.account)
+    goes_with_it = _goes_with_it(request.account)
     try:
         cancelling.cancel(account=request.account, by=request.user, **form.cleaned_data)
     except cancelling.NothingToChange:
@@ -78,8 +77,10 @@ def cancel(request: AccountRequest) -> HttpResponse:
             if rights.pays_by_use
             else "nothing is charged for the time after"
         )
+        # As it is now: a change that was paid in this moment may have another last day.
+        last_day = _last_day(Subscription.objects.get(pk=subscription.pk)) or last_day
         until = f"It runs until {last_day:%-d %B %Y}" if last_day else "It runs until its last day"
-        messages.success(request, f"Your plan is canceled. {until}; {after}.{_given_up(given_up)}")
+        messages.success(request, f"Your plan is canceled. {until}; {after}.{_became_of(goes_with_it)}")
     return redirect("billing:settings")
 
 
@@ -104,10 +105,12 @@ def pause(request: AccountRequest) -> HttpResponse:
             "price": pricing.price_of(subscription),
             "free": catalog.current().default_plan,
             "is_unclear": request.method == "POST",
+            **_goes_with_it(request.account),
         }
         return render(request, "billing/pause.html", context, status=422 if request.method == "POST" else 200)
+    goes_with_it = _goes_with_it(request.account)
     try:
-        pausing.pause(account=request.account, months=months)
+        offer = pausing.pause(account=request.account, months=months)
     except pausing.NothingToChange:
         messages.info(request, "This plan cannot be paused now.")
     except pausing.Busy:
@@ -118,7 +121,7 @@ def pause(request: AccountRequest) -> HttpResponse:
         messages.success(
             request,
             f"Your plan pauses on {offer.starts_at:%-d %B %Y} and goes on by itself on "
-            f"{offer.ends[months]:%-d %B %Y}. Nothing is charged in between.",
+            f"{offer.ends[months]:%-d %B %Y}. Nothing is charged in between.{_became_of(goes_with_it)}",
         )
     return redirect("billing:settings")
 
@@ -233,21 +236,38 @@ def plan_name(subscription: Subscription) -> str:
     return plan.name if plan else subscription.plan_key
 
 
+def _last_day(subscription: Subscription) -> datetime | None:
+    return subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end
+
+
 def _goes_with_it(account: Account) -> dict[str, Any]:
-    """The changes under way that a cancellation calls off."""
+    """The changes under way that a cancellation or a pause calls off."""
     changes = PlanChange.objects.filter(account=account)
     waits = changes.filter(state=PlanChange.State.WAITING).first()
     planned = changes.planned().first()
     return {
+        "waits": waits,
         "called_off": telling.names(waits) if waits else None,
         "planned": planned,
         "taken_back": telling.names(planned) if planned else None,
     }
 
 
-def _given_up(found: dict[str, Any]) -> str:
-    names = [found[key]["after"] for key in ("called_off", "taken_back") if found[key]]
-    return "".join(f" The change to {name} is off." for name in names)
+def _became_of(found: dict[str, Any]) -> str:
+    """What was done with them, in words, as they are after the act: it may have come too late, or not got so far."""
+    said = ""
+    for change in (found["waits"], found["planned"]):
+        if change is None:
+            continue
+        change.refresh_from_db()
+        name = telling.names(change)["after"]
+        if change.state in (PlanChange.State.UNDONE, PlanChange.State.FAILED):
+            said += f" The change to {name} is off."
+        elif change.state == PlanChange.State.DONE:
+            said += f" The payment for the change to {name} had just gone through: it is made."
+        elif not change.is_later:
+            said += f" The change to {name} could not be called off yet: do not confirm its payment."
+    return said
 
 
 def _given_already(given: refund_window.Given) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
@@ -255,6 +256,31 @@ def test_while_the_mail_server_is_away_letters_wait_and_go_later(account, settin
 
     settings.EMAIL_BACKEND = working
     assert post(owed.next_attempt_at) == 1
+
+
+class WhileItIsSent(EmailBackend):
+    """A mail server; while it takes the first letter, what the second one says comes to be no longer so."""
+
+    def send_messages(self, messages):
+        for account in Account.objects.filter(notifications__key__endswith="receipt:second"):
+            notifications.overtake(account=account, key="receipt:second", now=NOON)
+        return super().send_messages(messages)
+
+
+def test_what_comes_to_be_no_longer_so_while_others_are_sent_does_not_leave(account, settings):
+    settings.EMAIL_BACKEND = f"{__name__}.{WhileItIsSent.__name__}"
+    now = timezone.now()
+    tell(account, key="receipt:second")
+    tell(account, key="receipt:first")
+    Delivery.objects.filter(notification__key__endswith="first").update(
+        next_attempt_at=now - timedelta(hours=1)
+    )
+
+    assert post(timezone.now()) == 1
+
+    assert len(mail.outbox) == 1
+    states = Delivery.objects.order_by("notification__key").values_list("state", flat=True)
+    assert list(states) == ["delivered", "overtaken"]
 
 
 def test_a_letter_that_never_goes_is_given_up_and_told_to_staff(account, settings):

@@ -1,6 +1,7 @@
 """Changing the plan: the receipt first, paid first, and the charge is what the receipt said."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -378,6 +379,108 @@ def test_when_stripe_will_not_void_it_staff_are_told_and_syncs_go_on(
 
     assert live(account).is_canceling
     assert "Void it at Stripe" in Alert.objects.get(kind="change_not_called_off").message
+
+
+def will_not_void(stripe_fails, change):
+    stripe_fails(method="POST", path=f"/v1/invoices/{change.stripe_invoice_id}/void", status=400, times=40)
+
+
+def test_i_can_cancel_though_stripe_will_not_void_what_waits(waiting, client, account, stripe_fails):
+    _, asked = waiting
+    will_not_void(stripe_fails, asked)
+
+    said = text(client.post("/billing/cancel/", follow=True))
+
+    assert "Your plan is canceled." in said and "nothing was changed" not in said
+    assert "The change to Enterprise could not be called off yet: do not confirm its payment." in said
+    assert "Enterprise is off" not in said
+    assert live(account).is_canceling
+    assert "Void it at Stripe" in Alert.objects.get(kind="change_not_called_off").message
+    assert "is called off" not in told(account, "canceled").get().text
+
+
+def test_a_refusal_to_void_is_not_repeated_by_the_next_try(waiting, client, account, stripe_fails):
+    _, asked = waiting
+    will_not_void(stripe_fails, asked)
+    client.post(f"/billing/change/{asked.pk}/take-back/")
+    assert PlanChange.objects.get().state == "waiting"
+    stripe_fails.call_off()
+
+    said = text(client.post(f"/billing/change/{asked.pk}/take-back/", follow=True))
+
+    assert "The change is taken back. Team goes on" in said
+    assert gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")["status"] == "void"
+
+
+def test_when_the_cancellation_fails_what_waits_goes_on_waiting(waiting, client, account, stripe_fails):
+    _, asked = waiting
+    path = f"/v1/subscriptions/{live(account).stripe_subscription_id}"
+    stripe_fails(method="POST", path=path, status=400, times=40)
+
+    said = text(client.post("/billing/cancel/", follow=True))
+
+    assert "nothing was changed" in said
+    asked.refresh_from_db()
+    assert asked.state == "waiting" and not live(account).is_canceling
+    assert gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")["status"] == "open"
+
+
+def test_canceled_just_after_it_was_paid_the_upgrade_is_had_until_the_end(waiting, client, shop, account):
+    _, asked = waiting
+    assert hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id, card=card()).status == "paid"
+
+    said = text(client.post("/billing/cancel/", follow=True))
+
+    assert "The payment for the change to Enterprise had just gone through: it is made." in said
+    assert "Enterprise is off" not in said
+    asked.refresh_from_db()
+    assert asked.state == "done"
+    assert live(account).plan_key == "enterprise" and live(account).is_canceling
+    assert f"It runs until {live(account).current_period_end:%-d %B %Y}" in said
+    assert "is called off" not in told(account, "canceled").get().text
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_ended_at_once_what_waits_is_called_off_after_it(waiting, account, settle, stripe_fails, refuses):
+    _, asked = waiting
+    if refuses:
+        will_not_void(stripe_fails, asked)
+
+    subscriptions.cancel_now(account=account)
+
+    assert not Subscription.objects.live().filter(account=account).exists()
+    invoice = gateway.get(f"/v1/invoices/{asked.stripe_invoice_id}")
+    assert invoice["status"] == ("open" if refuses else "void")
+    assert Alert.objects.filter(kind="change_not_called_off").exists() == refuses
+    asked.refresh_from_db()
+    assert asked.state == ("failed" if refuses else "undone")
+
+
+def test_the_pause_page_and_its_answer_say_what_goes_with_it(waiting, client, account, settings, tmp_path):
+    _, asked = waiting
+    words = (Path(settings.BILLING_CATALOG_DIR) / "automation.toml").read_text()
+    pausing = tmp_path / "automation.toml"
+    pausing.write_text(words.replace("[plans.team]\n", "[plans.team]\npause_months = 3\n", 1))
+    settings.BILLING_CATALOG = str(pausing)
+    assert "The change to Enterprise, which waits for your bank, is called off" in text(
+        client.get("/billing/pause/")
+    )
+
+    said = text(client.post("/billing/pause/", {"months": "2"}, follow=True))
+
+    assert "Nothing is charged in between. The change to Enterprise is off." in said
+    asked.refresh_from_db()
+    assert asked.state == "undone"
+
+
+def test_ended_at_once_what_was_paid_before_is_done_and_not_said_to_be_unpaid(waiting, client, shop, account):
+    _, asked = waiting
+    assert hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id, card=card()).status == "paid"
+
+    subscriptions.cancel_now(account=account)
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.failure) == ("done", "")
 
 
 def test_what_is_never_confirmed_is_forgotten_after_a_day(waiting, client, account):

@@ -20,6 +20,7 @@ from billing.messages import reminders
 from billing.models import Alert, Effect, Enquiry, Offer, Payment, Subscription
 from billing.stripe import gateway
 from simulator.hosted import invoices as hosted_invoice
+from tests.billing.changing import change
 from tests.billing.shopping import at_stripe, buy, card, let_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -459,6 +460,37 @@ def test_a_contract_of_one_period_ends_with_it_and_no_further_invoice_is_written
     assert at_stripe(shop, account, "invoice")[0]["total"] == 480_000
     assert entitlements.of(account, now=clock.now(account)).plan.key == "free"
     assert "This contract is over" in said(client.get(page_of(offer)))
+
+
+def test_seats_of_a_contract_paid_by_card_wait_for_the_bank_and_are_not_called_off_for_its_last_day(
+    shop, account, client, at_work, settle
+):
+    client.post(page_of(offer_to(account, plan_key="team", interval="month", seats=2, amount=None)), YES)
+    contract = Subscription.objects.get(account=account)
+    method = gateway.post(
+        "/v1/payment_methods/pm_card_authenticationRequired/attach",
+        {"customer": contract.stripe_customer_id},
+        idempotency_key="attach",
+    )
+    gateway.post(
+        f"/v1/subscriptions/{contract.stripe_subscription_id}",
+        {"collection_method": "charge_automatically", "default_payment_method": method["id"]},
+        idempotency_key="by card",
+    )
+    settle()
+    contract.refresh_from_db()
+    assert contract.is_fixed_term
+
+    asked = change(at_work, seats=5)
+    settle()
+    assert subscriptions.sync(account=account, reason="test")
+
+    asked.refresh_from_db()
+    assert asked.state == "waiting"
+    assert hosted_invoice.pay_hosted(shop, asked.stripe_invoice_id, card=card()).status == "paid"
+    assert subscriptions.sync(account=account, reason="test")
+    contract.refresh_from_db()
+    assert (contract.quantity, contract.is_fixed_term) == (5, True)
 
 
 def test_the_next_contract_goes_on_from_the_next_period_at_the_new_price(shop, account, client):

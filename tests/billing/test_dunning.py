@@ -255,6 +255,58 @@ def test_a_bank_that_asks_its_customer_is_answered_on_the_page_of_the_invoice(sh
     assert "action_required" in kinds and "payment_failed" not in kinds
 
 
+def test_each_try_that_the_bank_asks_about_is_told_with_the_next_one_and_the_end_of_access(
+    shop, account, alice, as_alice
+):
+    paying(shop, account, alice)
+    pays_from_now_on_with(account, ASKS_THE_BANK)
+    let_pass(account, Subscription.objects.get(account=account).current_period_end + HOURS)
+    failed = sync(account)
+
+    def asked():
+        return Notification.objects.filter(account=account, kind="action_required").order_by("pk")
+
+    access_ends = failed.first_failed_at + timedelta(days=7)
+    said = asked().get().text
+    assert f"and Team ends on {access_ends:%-d %B %Y}" in said
+    assert f"It is tried again on {failed.next_payment_attempt_at:%-d %B %Y}" in said
+    tries = 1
+    while failed.next_payment_attempt_at and tries < 3:
+        let_pass(account, failed.next_payment_attempt_at + HOURS)
+        failed, tries = sync(account), tries + 1
+        sync(account)
+        assert asked().count() == tries
+        assert [notice.overtaken_at is None for notice in asked()] == [False] * (tries - 1) + [True]
+        assert f"It is tried again on {failed.next_payment_attempt_at:%-d %B %Y}" in asked().latest("pk").text
+    assert len({notice.text for notice in asked()}) == tries == 3
+
+    pay_the_open_invoice(shop, account)
+    sync(account)
+
+    assert not asked().filter(overtaken_at=None).exists()
+
+
+def test_the_last_try_that_the_bank_asks_about_ends_the_plan_and_only_that_is_told(
+    shop, account, alice, as_alice, monkeypatch
+):
+    paying(shop, account, alice)
+    monkeypatch.setattr(shop, "after_last_retry", "cancel")
+    pays_from_now_on_with(account, ASKS_THE_BANK)
+    let_pass(account, Subscription.objects.get(account=account).current_period_end + HOURS)
+    first = sync(account).first_failed_at
+    let_pass(account, first + timedelta(days=9))
+    assert sync(account).status == "past_due"
+    asked = Notification.objects.filter(account=account, kind="action_required")
+    assert "Team is off until it is paid." in asked.latest("pk").text
+    before = asked.count()
+
+    let_pass(account, first + timedelta(days=25))
+
+    assert sync(account).status == "canceled"
+    assert asked.count() == before
+    assert Notification.objects.filter(account=account, kind="ended").count() == 1
+
+
 @pytest.mark.parametrize(("rule", "status"), [("unpaid", "unpaid"), ("past_due", "past_due")])
 def test_after_the_last_try_a_plan_that_is_kept_waits_for_its_payment(
     shop, account, alice, as_alice, monkeypatch, rule, status

@@ -543,9 +543,9 @@ def test_what_was_planned_is_said_to_be_off_and_after_forgiving_to_be_planned_ag
     assert f"From {day} on: Team, monthly instead of Team, yearly." in page
 
 
-def test_an_upgrade_that_waits_for_the_bank_is_called_off_with_the_plan(
-    simulator, settings, account, alice, as_alice, settle
-):
+@pytest.fixture
+def asked_by_the_bank(simulator, settings, account, alice, as_alice, settle):
+    """An upgrade that waits for the bank, and a payment of the plan that is disputed: both, and the plan."""
     settings.BILLING_CATALOG = "automation"
     call_command("sync_catalog", verbosity=0)
     bought = buy(simulator, account, alice, "automation_team_month")
@@ -563,6 +563,13 @@ def test_an_upgrade_that_waits_for_the_bank_is_called_off_with_the_plan(
     settle()
     waits = change(as_alice, price="automation_enterprise_month")
     assert waits.state == PlanChange.State.WAITING
+    return waits, found, bought
+
+
+def test_an_upgrade_that_waits_for_the_bank_is_called_off_with_the_plan(
+    asked_by_the_bank, account, as_alice, settle
+):
+    waits, found, _ = asked_by_the_bank
 
     purchases.at_stripe().v1.disputes.close(found["id"])
     settle()
@@ -572,6 +579,23 @@ def test_an_upgrade_that_waits_for_the_bank_is_called_off_with_the_plan(
     assert waits.state == PlanChange.State.UNDONE
     assert "The change to Enterprise, which waited for your bank" in told(account, "dispute_lost")[0].text
     assert "Confirm it" not in text(as_alice.get("/billing/"))
+
+
+def test_an_upgrade_that_stripe_will_not_call_off_keeps_no_plan_from_ending(
+    asked_by_the_bank, account, settle, stripe_fails
+):
+    waits, found, bought = asked_by_the_bank
+    path = f"/v1/invoices/{waits.stripe_invoice_id}/void"
+    stripe_fails(method="POST", path=path, status=400, times=100)
+
+    purchases.at_stripe().v1.disputes.close(found["id"])
+    settle()
+
+    assert as_stripe_has_it(bought)["cancel_at_period_end"]
+    [message] = told(account, "dispute_lost")
+    assert "ends on" in message.text and "is called off" not in message.text
+    assert Alert.objects.filter(kind="change_not_called_off").count() == 1
+    assert not Alert.objects.filter(kind="end_by_hand").exists()
 
 
 def test_who_pays_by_invoice_is_sent_no_other_one(kaboot, bought, account, settle):
