@@ -803,9 +803,9 @@ def test_a_rise_that_missed_its_renewal_is_told_anew_with_the_day_on_which_it_co
     assert paid(account) == [500, 500, 700]
 
 
-def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(
-    shop, account, alice, settings, tmp_path
-):
+@pytest.fixture
+def to_be_monthly(shop, account, alice, settings, tmp_path):
+    """A yearly plan to become a monthly one on the day from which it was told to cost more."""
     bought = buy(shop, account, alice, "kaboot_pro_year")
     assert change(acting_for(account, alice), price=KEY).state == "scheduled"
     file = tmp_path / "raised.toml"
@@ -817,12 +817,26 @@ def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs
     carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end - timedelta(days=29))
     carrying.carry_on(now=clock.wall())
+    return bought
 
+
+def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(to_be_monthly, account):
+    bought = to_be_monthly
     assert not announced(account, "yearly_renewal").exists()  # it is to become a monthly one
     let_pass(account, bought.current_period_end - timedelta(days=2))
     assert announced(account, "upcoming_charge").get().context["amount"] == 500
     let_pass(account, bought.current_period_end + timedelta(hours=2))
     assert paid(account) == [5000, 500]
+
+
+def test_a_rise_called_off_leaves_a_notice_alone_that_named_another_plan(to_be_monthly, account):
+    let_pass(account, to_be_monthly.current_period_end - timedelta(days=2))
+
+    migrate("--stop", number())
+
+    notice = announced(account, "upcoming_charge").get()
+    assert (notice.context["amount"], notice.overtaken_at) == (500, None)
+    assert announced(account, "price_rise_off").exists()
 
 
 def test_a_rise_told_or_called_off_after_the_notice_says_that_the_notice_is_no_longer_so(
