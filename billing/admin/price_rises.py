@@ -10,6 +10,7 @@ from billing import clock
 from billing.admin.read_only import LookOnly, ReadOnlyAdmin
 from billing.models import PriceRise, PriceRiseStep
 from billing.price_rises import carrying
+from billing.stripe import gateway
 
 
 class StepInline(LookOnly, admin.TabularInline):  # type: ignore[type-arg]
@@ -39,7 +40,7 @@ class PriceRiseAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceRise]:
         found: QuerySet[PriceRise] = super().get_queryset(request)
         return found.annotate(
-            count_waiting=Count("steps", filter=Q(steps__state__in=PriceRiseStep.WAITING)),
+            count_waiting=Count("steps", filter=Q(steps__in=PriceRiseStep.objects.unfinished())),
             count_moved=Count("steps", filter=Q(steps__state=PriceRiseStep.State.MOVED)),
         )
 
@@ -61,10 +62,16 @@ class PriceRiseAdmin(ReadOnlyAdmin):
     @admin.action(description="Undo: stop, and give the old price back", permissions=["act"])
     def undo(self, request: HttpRequest, queryset: QuerySet[PriceRise]) -> None:
         for rise in queryset:
-            undone = carrying.undo(rise=rise, now=clock.wall())
+            try:
+                undone = carrying.undo(rise=rise, now=clock.wall())
+            except gateway.StripeError as error:
+                self.log_change(request, rise, "Stopped, and to be undone by the worker")
+                said = f"Stopped; nobody has the old price again yet: {error} The worker tries again."
+                self.message_user(request, said, messages.WARNING)
+                continue
             self.log_change(request, rise, f"Undone: {undone.undone}; failed: {undone.failed}")
             self.message_user(
                 request,
-                f"{undone}" + (" Try again for those." if undone.failed else ""),
+                f"{undone}" + (" The worker tries again for those." if undone.failed else ""),
                 messages.WARNING if undone.failed else messages.SUCCESS,
             )

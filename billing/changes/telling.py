@@ -8,6 +8,7 @@ from datetime import datetime
 from accounts.notifications import notify, overtake
 from billing import catalog
 from billing.changes.wishes import Wish
+from billing.messages import reminders
 from billing.models import PlanChange, Subscription
 
 
@@ -17,6 +18,7 @@ def done(change: PlanChange, *, now: datetime, gave_way: PlanChange | None = Non
     """
     subscription = Subscription.objects.filter(stripe_subscription_id=change.stripe_subscription_id).first()
     renews_at = subscription.current_period_end if subscription else None
+    _renewal_overtaken(change, now=now)
     if change.is_only_seats:
         _seats(change, gave_way, now=now)
         return
@@ -36,13 +38,15 @@ def done(change: PlanChange, *, now: datetime, gave_way: PlanChange | None = Non
 
 def scheduled(change: PlanChange, *, now: datetime) -> None:
     """It will be so at the period's end."""
-    notify(
+    told = notify(
         account=change.account,
         kind="downgrade_scheduled",
         key=f"downgrade_scheduled:{change.nonce}",
         now=now,
         context={**names(change), "at": change.takes_effect_at.isoformat()},
     )
+    if told is not None:
+        _renewal_overtaken(change, now=now)
 
 
 def undone(change: PlanChange, *, now: datetime) -> None:
@@ -61,6 +65,14 @@ def undone(change: PlanChange, *, now: datetime) -> None:
 def overtaken(change: PlanChange, *, now: datetime) -> None:
     """What was told of a planned change is no longer so, and what took its place is told by others."""
     overtake(account=change.account, key=f"downgrade_scheduled:{change.nonce}", now=now)
+    _renewal_overtaken(change, now=now)
+
+
+def _renewal_overtaken(change: PlanChange, *, now: datetime) -> None:
+    """The notice before the renewal named another plan or sum; the sync that knows the new one tells it."""
+    subscription = Subscription.objects.filter(stripe_subscription_id=change.stripe_subscription_id).first()
+    if subscription is not None:
+        reminders.overtaken(subscription, now=now)
 
 
 def taken_back(off: Iterable[PlanChange]) -> dict[str, str]:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from accounts.models import Notification
 from accounts.notifications import notify, overtake
 from billing import catalog
 from billing.messages.words import card, is_by_invoice, is_by_use, iso, next_charge, plan_name
@@ -28,6 +29,7 @@ CHARGE_DAYS = 3
 # Yearly renewals are announced 15 to 45 days ahead where the law asks for it (California, BPC 17602(b)).
 YEARLY_DAYS = 30
 SWEEP_SECONDS = 45
+RENEWALS = ("yearly_renewal", "upcoming_charge")
 
 
 def tell(subscription: Subscription, *, customer: Customer, now: datetime) -> None:
@@ -52,7 +54,8 @@ def sweep(*, now: datetime, limit: int = 2000) -> int:
         if time.monotonic() - started > SWEEP_SECONDS:
             break
         customer = Customer.objects.filter(account=subscription.account).first()
-        if customer is not None:
+        # What was just changed has its sum from the sync that is owed, and that sync tells it.
+        if customer is not None and customer.sync_wanted <= customer.sync_served:
             try:
                 with transaction.atomic():
                     tell(subscription, customer=customer, now=customer.clock_now or now)
@@ -63,12 +66,12 @@ def sweep(*, now: datetime, limit: int = 2000) -> int:
 
 
 def overtaken(subscription: Subscription, *, now: datetime) -> None:
-    """What was told of the renewal ahead is no longer so, and another message says what is charged. In a transaction;
-    `now` is the account's time.
+    """What was told of the renewal ahead, or of a day that is no renewal any more, is no longer so; what is charged now
+    is told anew, as soon as it is known. In a transaction; `now` is the account's time.
     """
-    if subscription.current_period_end is not None:
-        for kind in ("yearly_renewal", "upcoming_charge"):
-            key = _key(kind, subscription, subscription.current_period_end)
+    for notice in _told(subscription).filter(overtaken_at=None):
+        if datetime.fromisoformat(notice.context["at"]) > now:
+            _, _, key = notice.key.partition(": ")  # whose it is stands before it
             overtake(account=subscription.account, key=key, now=now)
 
 
@@ -138,20 +141,41 @@ def _renewal(subscription: Subscription, *, customer: Customer, now: datetime) -
         if _is_near(renews_at, YEARLY_DAYS, now):
             is_other = then is not None and then.to_plan_key != subscription.plan_key
             before = plan_name(subscription.plan_key) if is_other else ""
-            _tell("yearly_renewal", subscription, renews_at, now=now, before=before, **facts)
+            _announce("yearly_renewal", subscription, renews_at, now=now, before=before, **facts)
     elif _is_near(renews_at, CHARGE_DAYS, now) and amount:
-        _tell("upcoming_charge", subscription, renews_at, now=now, by_use=is_by_use(subscription), **facts)
+        by_use = is_by_use(subscription)
+        _announce("upcoming_charge", subscription, renews_at, now=now, by_use=by_use, **facts)
+
+
+def _announce(
+    kind: str, subscription: Subscription, day: datetime, *, now: datetime, **facts: object
+) -> None:
+    """A renewal, once; and anew when what was told of it is no longer so."""
+    told = _told(subscription).filter(context__at=iso(day))
+    if not told.filter(overtaken_at=None).exists():
+        key = _key(kind, subscription, day)
+        _tell(kind, subscription, day, now=now, key=f"{key}:{told.count()}" if told else key, **facts)
+
+
+def _told(subscription: Subscription) -> QuerySet[Notification]:
+    return Notification.objects.filter(
+        account=subscription.account_id,
+        kind__in=RENEWALS,
+        context__subscription=subscription.stripe_subscription_id,
+    )
 
 
 def _is_near(at: datetime, days: int, now: datetime) -> bool:
     return now < at <= now + timedelta(days=days)
 
 
-def _tell(kind: str, subscription: Subscription, day: datetime, *, now: datetime, **context: object) -> None:
+def _tell(
+    kind: str, subscription: Subscription, day: datetime, *, now: datetime, key: str = "", **context: object
+) -> None:
     notify(
         account=subscription.account,
         kind=kind,
-        key=_key(kind, subscription, day),
+        key=key or _key(kind, subscription, day),
         now=now,
         context={
             "plan": plan_name(subscription.plan_key),

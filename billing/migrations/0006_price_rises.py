@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                 ('new_amount', models.BigIntegerField()),
                 ('currency', models.CharField(max_length=3)),
                 ('quantity', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('planned', 'To be told'), ('told', 'Told, to be moved before the renewal'), ('moved', 'Moved: the next invoice has the new price'), ('left_out', 'Left out'), ('undone', 'Undone: the old price again')], default='planned', max_length=8)),
+                ('state', models.CharField(choices=[('planned', 'To be told'), ('told', 'Told, to be moved before the renewal'), ('moving', 'Being moved: Stripe may have done it'), ('moved', 'Moved: the next invoice has the new price'), ('undoing', 'To be given the old price again'), ('left_out', 'Left out'), ('undone', 'Undone: the old price again')], default='planned', max_length=8)),
                 ('told_at', models.DateTimeField(blank=True, null=True)),
                 ('applies_at', models.DateTimeField(blank=True, null=True)),
                 ('moved_at', models.DateTimeField(blank=True, null=True)),
@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('rise', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='billing.pricerise')),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ['planned', 'told'])), fields=['state'], name='price_rise_steps_waiting')],
+                'indexes': [models.Index(condition=models.Q(('state__in', ['planned', 'told', 'moving', 'undoing'])), fields=['state'], name='price_rise_steps_waiting')],
                 'constraints': [models.UniqueConstraint(fields=('rise', 'stripe_item_id'), name='one_step_per_rise_and_item')],
             },
         ),

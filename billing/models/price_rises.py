@@ -27,17 +27,26 @@ class PriceRise(models.Model):
         return f"{self.from_name} to {self.to_lookup_key}, {self.begun_at:%Y-%m-%d}"
 
 
+class PriceRiseStepQuerySet(models.QuerySet["PriceRiseStep"]):
+    def unfinished(self) -> PriceRiseStepQuerySet:
+        """Something is still to be done about them, also when the campaign was stopped."""
+        return self.filter(state__in=(*PriceRiseStep.WAITING, PriceRiseStep.State.UNDOING))
+
+
 class PriceRiseStep(models.Model):
     """One account's item in a campaign. Amounts are minor units a period, for one of the quantity."""
 
     class State(models.TextChoices):
         PLANNED = "planned", "To be told"
         TOLD = "told", "Told, to be moved before the renewal"
+        # Written before Stripe is asked, so that an answer that is lost leaves a trace.
+        MOVING = "moving", "Being moved: Stripe may have done it"
         MOVED = "moved", "Moved: the next invoice has the new price"
+        UNDOING = "undoing", "To be given the old price again"
         LEFT_OUT = "left_out", "Left out"
         UNDONE = "undone", "Undone: the old price again"
 
-    WAITING = ("planned", "told")
+    WAITING = ("planned", "told", "moving")
 
     rise = models.ForeignKey(PriceRise, on_delete=models.PROTECT, related_name="steps")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
@@ -55,6 +64,8 @@ class PriceRiseStep(models.Model):
     moved_at = models.DateTimeField(null=True, blank=True)
     note = models.CharField(max_length=200, blank=True)
 
+    objects = PriceRiseStepQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["rise", "stripe_item_id"], name="one_step_per_rise_and_item"),
@@ -62,7 +73,7 @@ class PriceRiseStep(models.Model):
         indexes = [
             models.Index(
                 fields=["state"],
-                condition=models.Q(state__in=["planned", "told"]),
+                condition=models.Q(state__in=["planned", "told", "moving", "undoing"]),
                 name="price_rise_steps_waiting",
             ),
         ]

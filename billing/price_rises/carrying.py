@@ -11,11 +11,12 @@ import structlog
 from django.db import transaction
 
 from accounts.notifications import notify, overtake
-from billing import catalog, clock
+from billing import alerts, catalog, clock
 from billing.anchors import months_after
 from billing.lifecycle import archived, subscriptions
 from billing.messages import reminders
-from billing.models import PlanChange, PriceRise, PriceRiseStep, Subscription
+from billing.models import Alert, PlanChange, PriceRise, PriceRiseStep, Subscription
+from billing.price_rises import coming
 from billing.stripe import gateway, shapes
 from billing.stripe.truth import TERMINAL_STATUSES
 
@@ -26,6 +27,10 @@ State = PriceRiseStep.State
 # (billing.messages.reminders: three days, thirty on yearly prices). It is charged at the renewal, not before.
 AHEAD = {False: timedelta(days=4), True: timedelta(days=31)}
 SWEEP_SECONDS = 45
+# Staff's page does not wait longer for all to be told that it is off; the sweeper tells the others.
+STOP_SECONDS = 15
+# What Stripe could not be asked for so long after a stop is for staff to see.
+TROUBLE = timedelta(hours=1)
 
 
 def carry_on(*, now: datetime, limit: int = 200) -> int:
@@ -35,42 +40,64 @@ def carry_on(*, now: datetime, limit: int = 200) -> int:
     """
     started = time.monotonic()
     changed = 0
-    waiting = PriceRiseStep.objects.filter(state__in=PriceRiseStep.WAITING, rise__stopped_at=None)
-    for step in waiting.select_related("rise", "account").order_by("?")[:limit]:
+    for step in PriceRiseStep.objects.unfinished().select_related("rise", "account").order_by("?")[:limit]:
         if time.monotonic() - started > SWEEP_SECONDS:
             break
+        is_over = step.rise.stopped_at is not None
         try:
-            changed += _take(step, now=clock.at(step.account, now=now))
-        except (subscriptions.Busy, gateway.StripeError) as error:
+            changed += _end(step, now=now) if is_over else _take(step, now=clock.at(step.account, now=now))
+        except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
             log.warning("price_rise_step_waits", step=step.pk, error=type(error).__name__)
+            if is_over:
+                _look_whether_staff_must_help(step, error, now=now)
     return changed
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """How many had been told and hear that it is off, how many had not been told, and how many stay moved."""
+    """How many had been told and hear that it is off, how many had not been told, how many the sweeper sees to. And
+    how many stay moved, charged the new price already or at the renewal ahead, or are to have the old one again.
+    """
 
     is_new: bool
     told: int
     untold: int
-    moved: int
+    later: int
+    charged: int
+    ahead: int
+    undoing: int
 
     def __str__(self) -> str:
         """For staff."""
         if not self.is_new:
             said = "It was stopped before."
-        elif not self.told:
-            said = "Stopped. Nobody had been told of a rise that is still to come."
-        else:
+            if self.told:
+                said += f" Had been told, and hear now that nothing changes: {self.told}."
+        elif self.told:
             said = f"Stopped. Had been told, and hear that nothing changes: {self.told}."
+        elif self.later:
+            said = "Stopped."
+        else:
+            said = "Stopped. Nobody had been told of a rise that is still to come."
         if self.untold:
             said += f" Had not been told: {self.untold}."
+        if self.later:
+            said += f" Not seen to yet; the worker goes on with them: {self.later}."
         return said
 
     @property
+    def moved(self) -> int:
+        """Whom stopping alone does not give the old price."""
+        return self.charged + self.ahead
+
+    @property
     def staying(self) -> str:
-        """Those whom stopping alone does not give the old price."""
-        return f" Moved before, and charged the new price: {self.moved}." if self.moved else ""
+        said = f" Moved before, and charged the new price: {self.charged}." if self.charged else ""
+        if self.ahead:
+            said += f" Moved before, and charged the new price at the renewal that is ahead: {self.ahead}."
+        if self.undoing:
+            said += f" To be given the old price again by the worker: {self.undoing}."
+        return said
 
 
 @dataclass(frozen=True)
@@ -89,52 +116,114 @@ class Undone:
 
 
 def stop(*, rise: PriceRise, now: datetime) -> Stopped:
-    """Nobody else is told or moved; who was told is told that nothing changes. Stopping twice changes nothing."""
-    with transaction.atomic():
-        is_new = bool(PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now))
-        waiting = rise.steps.select_for_update().filter(state__in=PriceRiseStep.WAITING)
-        steps = list(waiting.select_related("account").order_by("pk"))
-        told = [step for step in steps if step.state == State.TOLD]
-        for step in told:
-            _say_off(step, now=clock.at(step.account, now=now))
-        for step in steps:
-            _leave_out(step, "the campaign was stopped")
-    moved = rise.steps.filter(state=State.MOVED).count()
-    return Stopped(is_new=is_new, told=len(told), untold=len(steps) - len(told), moved=moved)
+    """Nobody else is told or moved; who was told is told that nothing changes. Stopping twice changes nothing.
+
+    The stop itself is committed first and alone; what it means for each account follows one by one. Whatever is left,
+    as there are many, Stripe is away or we are killed, the sweeper does. `now` is wall time.
+    """
+    is_new = bool(PriceRise.objects.filter(pk=rise.pk, stopped_at=None).update(stopped_at=now))
+    rise.refresh_from_db(fields=["stopped_at"])
+    started = time.monotonic()
+    told = untold = 0
+    waiting = rise.steps.filter(state__in=PriceRiseStep.WAITING)
+    for step in waiting.select_related("rise", "account").order_by("pk"):
+        if time.monotonic() - started > STOP_SECONDS:
+            break
+        try:
+            is_ended = _end(step, now=now)
+        except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
+            log.warning("price_rise_step_waits", step=step.pk, error=type(error).__name__)
+            continue
+        told += is_ended and step.told_at is not None
+        untold += is_ended and step.told_at is None
+    moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
+    charged = sum(_is_charged(step, now=clock.at(step.account, now=now)) for step in moved)
+    return Stopped(
+        is_new=is_new,
+        told=told,
+        untold=untold,
+        later=waiting.count(),
+        charged=charged,
+        ahead=len(moved) - charged,
+        undoing=rise.steps.filter(state=State.UNDOING).count(),
+    )
 
 
 def undo(*, rise: PriceRise, now: datetime) -> Undone:
     """Stop, and give whoever was moved the old price again from the next invoice on.
 
-    What was charged stays charged. Call it again for those that failed. Raises the gateway's errors.
+    What was charged stays charged. Those that failed are tried again by the sweeper, or by calling it again. Raises the
+    gateway's errors.
     """
     stopped = stop(rise=rise, now=now)
-    moved = list(rise.steps.filter(state=State.MOVED).select_related("account"))
+    rise.steps.filter(state=State.MOVED).update(state=State.UNDOING)
+    moved = list(rise.steps.filter(state=State.UNDOING).select_related("rise", "account").order_by("pk"))
+    undone = failed = 0
     with archived.usable(step.old_price_id for step in moved):
-        undone, failed = _give_back(moved, now=now)
+        for step in moved:
+            try:
+                undone += _give_back(step, now=clock.at(step.account, now=now))
+            except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
+                log.warning("price_rise_not_undone", step=step.pk, error=type(error).__name__)
+                failed += 1
     return Undone(stopped=stopped, undone=undone, failed=failed, left=len(moved) - undone - failed)
 
 
-def _give_back(moved: list[PriceRiseStep], *, now: datetime) -> tuple[int, int]:
-    undone = failed = 0
-    for step in moved:
-        try:
-            if not _charge(step, step.rise.to_price_id, step.old_price_id, f"unrise:{step.pk}"):
-                _leave_out(step, "has left, or pays another price by now")
-                continue
-        except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
-            log.warning("price_rise_not_undone", step=step.pk, error=type(error).__name__)
-            failed += 1
-            continue
-        with transaction.atomic():
-            PriceRiseStep.objects.filter(pk=step.pk).update(state=State.UNDONE)
+def _end(step: PriceRiseStep, *, now: datetime) -> bool:
+    """Of a campaign that was stopped: whoever heard of it hears that it is off, once they have the old price.
+
+    `now` is wall time. Raises Busy and the gateway's errors; then nothing was told.
+    """
+    if step.state == State.MOVING and not _settle(step, now=clock.at(step.account, now=now)):
+        return False
+    if step.state == State.UNDOING:
+        with archived.usable([step.old_price_id]):
+            return _give_back(step, now=clock.at(step.account, now=now))
+    with transaction.atomic():
+        locked = PriceRiseStep.objects.select_for_update().filter(pk=step.pk, state=step.state)
+        if step.state not in (State.PLANNED, State.TOLD) or not locked.exists():
+            return False
+        if step.state == State.TOLD:
             _say_off(step, now=clock.at(step.account, now=now))
-        undone += 1
-    return undone, failed
+        return _leave_out(step, "the campaign was stopped")
+
+
+def _give_back(step: PriceRiseStep, *, now: datetime) -> bool:
+    """While the old price may be used. False for one who needs it no more."""
+    if not _charge(step, step.rise.to_price_id, step.old_price_id, f"unrise:{step.pk}"):
+        _leave_out(step, "has left, or pays another price by now")
+        return False
+    with transaction.atomic():
+        if PriceRiseStep.objects.filter(pk=step.pk, state=State.UNDOING).update(state=State.UNDONE):
+            _say_off(step, now=now)
+            Alert.objects.filter(key=_trouble_key(step), resolved_at=None).update(resolved_at=now)
+    return True
+
+
+def _look_whether_staff_must_help(step: PriceRiseStep, error: Exception, *, now: datetime) -> None:
+    stopped_at = step.rise.stopped_at
+    may_pass = isinstance(error, subscriptions.Busy | gateway.StripeUnavailable)
+    if stopped_at is None or (may_pass and now < stopped_at + TROUBLE):
+        return
+    alerts.raise_alert(
+        key=_trouble_key(step),
+        kind="price_rise_not_undone",
+        message=f"The price rise {step.rise} was stopped, but {step.account} may still have its price "
+        f"{step.rise.to_price_id} on {step.stripe_subscription_id}: {error} It is tried again every ten minutes. "
+        f"Before the renewal, look at Stripe and give it {step.old_price_id}.",
+        account=step.account,
+        now=now,
+    )
+
+
+def _trouble_key(step: PriceRiseStep) -> str:
+    return f"price_rise_not_undone:{step.pk}"
 
 
 def _take(step: PriceRiseStep, *, now: datetime) -> bool:
     """The next thing that is due for this step, if something is."""
+    if step.state == State.MOVING:
+        return _settle(step, now=now)  # and go on from there at the next turn
     subscription = Subscription.objects.live().filter(account=step.account).first()
     item = subscription.items.filter(stripe_item_id=step.stripe_item_id).first() if subscription else None
     if subscription is None or subscription.is_canceling or item is None:
@@ -144,13 +233,15 @@ def _take(step: PriceRiseStep, *, now: datetime) -> bool:
     if step.state == State.PLANNED:
         return _tell(step, subscription, quantity=item.quantity, now=now)
     assert step.applies_at is not None
+    if item.stripe_price_id == step.rise.to_price_id:
+        return _move(step, quantity=item.quantity, now=now)  # it came true, whoever did it
     if now >= step.applies_at:
         return _put_off(step, subscription, now=now)
     if now < step.applies_at - AHEAD[_is_yearly(subscription)] or subscription.status != "active":
         return False
     if PlanChange.objects.filter(account=step.account).planned().exists():
         return False  # the customer has planned something else for that day; this waits to see what it is
-    return _move(step, subscription, quantity=item.quantity, now=now)
+    return _move(step, quantity=item.quantity, now=now)
 
 
 def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | None, now: datetime) -> bool:
@@ -158,8 +249,7 @@ def _tell(step: PriceRiseStep, subscription: Subscription, *, quantity: int | No
     if applies_at is None:
         return _leave_out(step, "has no renewal ahead")
     with transaction.atomic():
-        # Locked, so that nobody is told of a rise that is stopped at this moment.
-        if PriceRise.objects.select_for_update().filter(pk=step.rise_id, stopped_at=None).first() is None:
+        if not _is_still(step):
             return False
         step.state, step.told_at, step.applies_at = State.TOLD, now, applies_at
         step.quantity = quantity or step.quantity  # the letter names the sum of today's seats
@@ -177,11 +267,23 @@ def _put_off(step: PriceRiseStep, subscription: Subscription, *, now: datetime) 
     if renews_at is None or renews_at <= now:
         return False  # what has been renewed is not seen yet
     with transaction.atomic():
+        if not _is_still(step):
+            return False
         _overtake(step, now=now)
         step.applies_at = renews_at
         step.save(update_fields=["applies_at"])
         _say("price_rise", step, _put_off_key(step), now=now)
     return True
+
+
+def _is_still(step: PriceRiseStep) -> bool:
+    """Whether the campaign runs and the step is where we saw it; in a transaction, for whose length it stays so.
+
+    Nobody is told of a rise, or moved, that is stopped at this moment or that somebody else is at.
+    """
+    rise = PriceRise.objects.select_for_update().filter(pk=step.rise_id, stopped_at=None).first()
+    found = PriceRiseStep.objects.select_for_update().filter(pk=step.pk, state=step.state).first()
+    return rise is not None and found is not None and found.applies_at == step.applies_at
 
 
 def _first_renewal(subscription: Subscription, *, not_before: datetime) -> datetime | None:
@@ -200,17 +302,45 @@ def _first_renewal(subscription: Subscription, *, not_before: datetime) -> datet
     return found
 
 
-def _move(step: PriceRiseStep, subscription: Subscription, *, quantity: int | None, now: datetime) -> bool:
+def _move(step: PriceRiseStep, *, quantity: int | None, now: datetime) -> bool:
     if not _charge(step, step.old_price_id, step.rise.to_price_id, f"rise:{step.pk}"):
         return False  # stopped, or changed by the customer, while we waited; the next turn sees what it is
-    PriceRiseStep.objects.filter(pk=step.pk).update(
-        state=State.MOVED, moved_at=now, quantity=quantity or step.quantity
+    PriceRiseStep.objects.filter(pk=step.pk, state__in=(State.TOLD, State.MOVING)).update(
+        quantity=quantity or step.quantity
     )
-    if PriceRise.objects.filter(pk=step.rise_id, stopped_at__isnull=False).exists():
-        # Stopped while Stripe was asked: they have been told that nothing changes.
+    _note_moved(step, now=now)
+    if step.state == State.UNDOING:
+        # Stopped while Stripe was asked.
         with archived.usable([step.old_price_id]):
-            _give_back([step], now=now)
+            _give_back(step, now=now)
     return True
+
+
+def _settle(step: PriceRiseStep, *, now: datetime) -> bool:
+    """A move was tried, and nobody heard what became of it: Stripe says which price it is, under the account's lease.
+
+    Answers whether it is known now. `now` is the account's time.
+    """
+    with subscriptions.acting(account=step.account, purpose="price_rise"):
+        price_id = _price_at_stripe(gateway.get(f"/v1/subscriptions/{step.stripe_subscription_id}"), step)
+        if price_id == step.rise.to_price_id:
+            _note_moved(step, now=now)
+        elif price_id == step.old_price_id:
+            PriceRiseStep.objects.filter(pk=step.pk, state=State.MOVING).update(state=State.TOLD)
+        else:
+            _leave_out(step, "has left, or pays another price by now")
+    step.refresh_from_db(fields=["state"])
+    return step.state != State.MOVING
+
+
+def _note_moved(step: PriceRiseStep, *, now: datetime) -> None:
+    """Moved; or, when the campaign was stopped meanwhile, to be given the old price back. Never both."""
+    with transaction.atomic():
+        is_on = PriceRise.objects.select_for_update().filter(pk=step.rise_id, stopped_at=None).first()
+        PriceRiseStep.objects.filter(pk=step.pk, state__in=(State.TOLD, State.MOVING)).update(
+            state=State.MOVED if is_on else State.UNDOING, moved_at=now
+        )
+    step.refresh_from_db(fields=["state", "moved_at", "quantity"])
 
 
 def _charge(step: PriceRiseStep, before: str, after: str, key: str) -> bool:
@@ -222,19 +352,13 @@ def _charge(step: PriceRiseStep, before: str, after: str, key: str) -> bool:
     """
     with subscriptions.acting(account=step.account, purpose="price_rise") as held:
         found = gateway.get(f"/v1/subscriptions/{step.stripe_subscription_id}")
-        item = next((item for item in shapes.items(found) if item["id"] == step.stripe_item_id), None)
+        price_id = _price_at_stripe(found, step)
         is_rise = after == step.rise.to_price_id
-        is_off = PriceRise.objects.filter(pk=step.rise_id, stopped_at__isnull=False).exists()
-        has_left = found["status"] in TERMINAL_STATUSES
-        if (
-            item is None
-            or has_left
-            or (is_rise and (is_off or found.get("schedule") or found["cancel_at_period_end"]))
-        ):
+        if is_rise and (found.get("schedule") or found["cancel_at_period_end"]):
             return False
-        if item["price"]["id"] == after:
+        if price_id == after:
             return True  # an earlier try did it, and was killed before it could say so
-        if item["price"]["id"] != before:
+        if price_id != before or (is_rise and not _begin_move(step)):
             return False
         gateway.post(
             f"/v1/subscriptions/{step.stripe_subscription_id}",
@@ -244,21 +368,46 @@ def _charge(step: PriceRiseStep, before: str, after: str, key: str) -> bool:
     return True
 
 
-def _leave_out(step: PriceRiseStep, why: str) -> bool:
-    PriceRiseStep.objects.filter(pk=step.pk).update(state=State.LEFT_OUT, note=why)
+def _begin_move(step: PriceRiseStep) -> bool:
+    """Written before Stripe is asked: its answer may be lost, and whoever stops the campaign must know to look."""
+    with transaction.atomic():
+        if not _is_still(step):
+            return False
+        step.state = State.MOVING
+        step.save(update_fields=["state"])
     return True
+
+
+def _price_at_stripe(found: shapes.Doc, step: PriceRiseStep) -> str | None:
+    item = next((item for item in shapes.items(found) if item["id"] == step.stripe_item_id), None)
+    if item is None or found["status"] in TERMINAL_STATUSES:
+        return None
+    return str(item["price"]["id"])
+
+
+def _leave_out(step: PriceRiseStep, why: str) -> bool:
+    """Unless somebody else came first."""
+    found = PriceRiseStep.objects.filter(pk=step.pk, state=step.state)
+    return bool(found.update(state=State.LEFT_OUT, note=why))
 
 
 def _say_off(step: PriceRiseStep, *, now: datetime) -> None:
     """It does not come after all, or goes again after it was charged."""
-    is_charged = step.state == State.MOVED and step.applies_at is not None and now >= step.applies_at
+    is_charged = _is_charged(step, now=now)
     subscription = Subscription.objects.live().filter(account=step.account).first()
     renews_at = subscription.current_period_end if subscription else None
     _overtake(step, now=now)
-    if subscription is not None and (is_charged or step.applies_at == renews_at):
+    # With another change planned for that day the notice named what that costs, and still does.
+    is_other = step.state == State.TOLD and subscription is not None and coming.waits(subscription)
+    if subscription is not None and (is_charged or step.applies_at == renews_at) and not is_other:
         reminders.overtaken(subscription, now=now)
     charged = {"is_charged": is_charged, "next_at": renews_at.isoformat() if renews_at else None}
     _say("price_rise_off", step, f"price_rise_off:{step.pk}", now=now, **charged)
+
+
+def _is_charged(step: PriceRiseStep, *, now: datetime) -> bool:
+    is_moved = step.state in (State.MOVED, State.UNDOING)
+    return is_moved and step.applies_at is not None and now >= step.applies_at
 
 
 def _overtake(step: PriceRiseStep, *, now: datetime) -> None:

@@ -12,7 +12,7 @@ def rise_of(subscription: Subscription, *, now: datetime) -> PriceRiseStep | Non
     """The rise that was told to this subscription's account and has not come yet. `now` is the account's time."""
     told = PriceRiseStep.objects.filter(
         stripe_subscription_id=subscription.stripe_subscription_id,
-        state=PriceRiseStep.State.TOLD,
+        state__in=(PriceRiseStep.State.TOLD, PriceRiseStep.State.MOVING),
         applies_at__gt=now,
         rise__stopped_at__isnull=True,
     )
@@ -27,13 +27,13 @@ def next_charge(subscription: Subscription, *, rise: PriceRiseStep | None) -> in
     amount, end = subscription.next_charge_amount, subscription.current_period_end
     if rise is None or rise.applies_at is None or end is None or rise.applies_at > end:
         return amount
-    if _waits(subscription):
+    if waits(subscription) or amount == rise.new_amount * subscription.quantity:
         return amount
     is_the_price_alone = amount == rise.old_amount * subscription.quantity
     return rise.new_amount * subscription.quantity if is_the_price_alone else None
 
 
-def _waits(subscription: Subscription) -> bool:
+def waits(subscription: Subscription) -> bool:
     """Whether the rise will not come with this renewal: on a trial, or with a change planned for that day, nobody is
     moved (billing.price_rises.carrying).
     """

@@ -177,7 +177,5 @@ def _left_out(item: SubscriptionItem, *, held_out: Collection[uuid.UUID]) -> str
         return "is leaving"
     if subscription.needs_review:
         return "is to be looked at first"
-    under_way = PriceRiseStep.objects.filter(
-        stripe_item_id=item.stripe_item_id, state__in=PriceRiseStep.WAITING, rise__stopped_at=None
-    )
+    under_way = PriceRiseStep.objects.unfinished().filter(stripe_item_id=item.stripe_item_id)
     return "is in another campaign" if under_way.exists() else ""

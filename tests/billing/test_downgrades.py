@@ -7,6 +7,7 @@ import pytest
 from accounts.models import Notification
 from billing import clock
 from billing.lifecycle import subscriptions
+from billing.messages import reminders
 from billing.models import Payment, PlanChange, Subscription
 from billing.stripe import gateway
 from tests.billing.changing import acts_for, change, look, press
@@ -207,6 +208,77 @@ def test_a_year_that_becomes_another_plans_is_announced_as_that(client, shop, ac
     told = Notification.objects.get(account=account, kind="yearly_renewal")
     assert told.subject == f"Enterprise becomes Team on {end:%-d %B %Y}"
     assert f"becomes Team, paid by the year, on {end:%-d %B %Y} for $950.00, charged to" in told.text
+
+
+def renewals(account):
+    """What was told of the renewal ahead: subject, and whether it is still so."""
+    told = Notification.objects.filter(account=account, kind__in=("yearly_renewal", "upcoming_charge"))
+    return [(one.subject, one.overtaken_at is None) for one in told.order_by("pk")]
+
+
+def test_a_change_taken_back_after_the_notice_is_announced_as_what_renews_now(
+    client, shop, account, alice, settle
+):
+    end = buy(shop, account, alice, TOP_YEAR).current_period_end
+    planned = change(client, price=TEAM_YEAR)
+    let_pass(account, end - timedelta(days=29))
+
+    client.post(f"/billing/change/{planned.pk}/take-back/")
+    settle()
+    reminders.sweep(now=clock.wall())
+
+    day = f"{end:%-d %B %Y}"
+    assert renewals(account) == [
+        (f"Enterprise becomes Team on {day}", False),
+        (f"Enterprise renews on {day}", True),
+    ]
+    words = Notification.objects.filter(account=account, kind="yearly_renewal").latest("pk").text
+    let_pass(account, end + SOON)
+    charged = Payment.objects.filter(account=account).latest("created_at").amount_paid
+    assert f"${charged / 100:,.2f}" in words
+
+
+def test_a_change_planned_after_the_notice_is_announced_instead_and_taken_back_the_first_holds_again(
+    client, shop, account, alice, settle
+):
+    end = buy(shop, account, alice, TOP_YEAR).current_period_end
+    let_pass(account, end - timedelta(days=29))
+    day = f"{end:%-d %B %Y}"
+    assert renewals(account) == [(f"Enterprise renews on {day}", True)]
+
+    planned = change(client, price=TEAM_YEAR)
+    settle()
+    reminders.sweep(now=clock.wall())
+    assert renewals(account)[1:] == [(f"Enterprise becomes Team on {day}", True)]
+    client.post(f"/billing/change/{planned.pk}/take-back/")
+    settle()
+    for _ in range(2):
+        reminders.sweep(now=clock.wall())
+
+    assert renewals(account) == [
+        (f"Enterprise renews on {day}", False),
+        (f"Enterprise becomes Team on {day}", False),
+        (f"Enterprise renews on {day}", True),
+    ]
+
+
+def test_a_change_at_once_after_the_notice_is_announced_with_its_own_sum(
+    client, shop, account, alice, settle
+):
+    end = buy(shop, account, alice, TEAM).current_period_end
+    let_pass(account, end - timedelta(days=2))
+    day = f"{end:%-d %B %Y}"
+    assert renewals(account) == [(f"$99.00 for Team will be charged on {day}", True)]
+
+    change(client, price=TOP)
+    settle()
+    reminders.sweep(now=clock.wall())
+
+    (_, first), (subject, second) = renewals(account)
+    assert (first, second) == (False, True)
+    let_pass(account, end + SOON)
+    charged = Payment.objects.filter(account=account).latest("created_at").amount_paid
+    assert subject == f"${charged / 100:,.2f} for Enterprise will be charged on {day}"
 
 
 def test_a_discount_outlives_the_change(client, shop, account, alice):

@@ -13,7 +13,7 @@ from accounts.models import Account, Notification
 from billing import catalog, clock
 from billing.lifecycle import checkout, subscriptions
 from billing.messages import reminders
-from billing.models import Payment, PriceRise, PriceRiseStep, Subscription
+from billing.models import Alert, Payment, PriceRise, PriceRiseStep, Subscription
 from billing.price_rises import carrying
 from billing.stripe import catalog_push, gateway
 from tests import factories
@@ -150,7 +150,7 @@ def test_the_sweeper_may_come_as_often_as_it_likes_and_be_killed_in_between(
     with monkeypatch.context() as crash:  # after Stripe has moved it, before our row says so
         crash.setattr(carrying.PriceRiseStep.objects, "filter", _killed)
         with pytest.raises(RuntimeError):
-            carrying._move(PriceRiseStep.objects.get(), bought, quantity=1, now=clock.now(account))
+            carrying._move(PriceRiseStep.objects.get(), quantity=1, now=clock.now(account))
     for _ in range(3):
         carrying.carry_on(now=clock.wall())
 
@@ -370,7 +370,7 @@ def test_half_way_a_stop_says_who_keeps_the_new_price_and_an_undo_gives_the_old_
 
     said = migrate("--stop", number())
     assert "Had been told, and hear that nothing changes: 1." in said
-    assert f"Moved before, and charged the new price: 1. --undo {number()} gives them the old one" in said
+    assert "Moved before, and charged the new price at the renewal that is ahead: 1. --undo" in said
     assert "It was stopped before. Have the old price again: 1; failed: 0." in migrate("--undo", number())
 
     assert sorted(PriceRiseStep.objects.values_list("state", flat=True)) == ["left_out", "undone"]
@@ -419,6 +419,195 @@ def test_who_is_moved_at_the_moment_of_a_stop_has_the_old_price_again(
     assert paid(account) == [500, 500]
     assert told(account)[1:] == ["Pro keeps its price"]
     assert PriceRiseStep.objects.get().state == "undone"
+
+
+def lost_answer(path, *args, post=gateway.post, **kwargs):
+    """Stripe does it, and its answer never arrives."""
+    answer = post(path, *args, **kwargs)
+    if kwargs.get("idempotency_key", "").startswith("rise:"):
+        raise gateway.StripeUnavailable("timed out")
+    return answer
+
+
+@pytest.fixture
+def moved_unheard(shop, account, alice, raise_to_seven, monkeypatch):
+    """Told and moved at Stripe, and nobody here knows it."""
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    with monkeypatch.context() as moment:
+        moment.setattr(carrying.gateway, "post", lost_answer)
+        carrying.carry_on(now=clock.wall())
+    assert PriceRiseStep.objects.get().state == "moving"
+    return bought
+
+
+def test_who_was_moved_by_a_call_whose_answer_was_lost_has_the_old_price_again_after_a_stop(
+    moved_unheard, account
+):
+    said = migrate("--stop", number())
+
+    assert "Had been told, and hear that nothing changes: 1." in said
+    assert PriceRiseStep.objects.get().state == "undone"
+    let_pass(account, moved_unheard.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]
+    assert told(account)[1:] == ["Pro keeps its price"]
+
+
+def test_a_stop_while_stripe_is_away_promises_nothing_until_the_old_price_is_back(
+    moved_unheard, account, stripe_fails
+):
+    stripe_fails(times=99)
+    said = migrate("--stop", number())
+    assert "Stopped. Not seen to yet; the worker goes on with them: 1." in said
+    assert told(account)[1:] == []
+    stripe_fails.call_off()
+
+    carrying.carry_on(now=clock.wall())
+
+    assert told(account)[1:] == ["Pro keeps its price"]
+    let_pass(account, moved_unheard.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]
+
+
+def test_a_call_that_did_not_reach_stripe_is_told_off_by_a_stop_and_nothing_else(
+    shop, account, alice, raise_to_seven, monkeypatch
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    with monkeypatch.context() as moment:
+        moment.setattr(carrying.gateway, "post", _killed)
+        with pytest.raises(RuntimeError):
+            carrying.carry_on(now=clock.wall())
+
+    migrate("--stop", number())
+
+    assert PriceRiseStep.objects.get().note == "the campaign was stopped"
+    assert told(account)[1:] == ["Pro keeps its price"]
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]
+
+
+def test_an_old_price_that_could_not_be_given_back_at_the_stop_is_given_back_by_the_sweeper(
+    shop, account, alice, raise_to_seven, monkeypatch
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    post = gateway.post
+
+    def stopped_and_then_away(path, *args, **kwargs):
+        if kwargs.get("idempotency_key", "").startswith("unrise:"):
+            raise gateway.StripeUnavailable("timed out")
+        answer = post(path, *args, **kwargs)
+        if kwargs.get("idempotency_key", "").startswith("rise:"):
+            migrate("--stop", number())
+        return answer
+
+    with monkeypatch.context() as moment:
+        moment.setattr(carrying.gateway, "post", stopped_and_then_away)
+        carrying.carry_on(now=clock.wall())
+        assert told(account)[1:] == []
+        assert not Alert.objects.exists()
+        carrying.carry_on(now=clock.wall() + timedelta(hours=2))
+        assert Alert.objects.get().kind == "price_rise_not_undone"
+    carrying.carry_on(now=clock.wall())
+
+    assert PriceRiseStep.objects.get().state == "undone"
+    assert Alert.objects.get().resolved_at is not None
+    assert told(account)[1:] == ["Pro keeps its price"]
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]
+
+
+def test_who_was_charged_the_new_price_is_not_told_that_it_comes_later(moved_unheard, account):
+    let_pass(account, moved_unheard.current_period_end + timedelta(hours=2))
+
+    carrying.carry_on(now=clock.wall())
+
+    assert paid(account) == [500, 700]
+    assert len(told(account)) == 1
+    assert PriceRiseStep.objects.get().state == "moved"
+
+
+def test_nobody_is_told_of_a_later_day_by_a_sweep_that_saw_the_step_before_the_stop(
+    shop, account, alice, raise_to_seven
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    in_hand = PriceRiseStep.objects.select_related("rise", "account").get()
+
+    migrate("--stop", number())
+    carrying._take(in_hand, now=clock.now(account))
+
+    assert told(account)[1:] == ["Pro keeps its price"]
+    assert PriceRiseStep.objects.get().state == "left_out"
+
+
+def test_staff_undo_while_stripe_is_away_and_the_worker_gives_the_old_price_back(
+    shop, account, alice, raise_to_seven, as_dana, stripe_fails
+):
+    bought = buy(shop, account, alice, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    let_pass(account, bought.current_period_end - timedelta(days=2))
+    carrying.carry_on(now=clock.wall())
+    stripe_fails(times=99)
+
+    page = as_dana.post(
+        reverse("admin:billing_pricerise_changelist"),
+        {"action": "undo", "_selected_action": [PriceRise.objects.get().pk]},
+        follow=True,
+    )
+
+    assert "nobody has the old price again yet" in text(page)
+    stripe_fails.call_off()
+    carrying.carry_on(now=clock.wall())
+    assert PriceRiseStep.objects.get().state == "undone"
+    let_pass(account, bought.current_period_end + timedelta(hours=2))
+    assert paid(account) == [500, 500]
+
+
+def test_a_stop_that_is_killed_while_it_tells_holds_and_the_sweeper_tells_the_others(
+    shop, account, alice, bob, raise_to_seven, monkeypatch
+):
+    other_account = Account.objects.get(person=bob)
+    buy(shop, account, alice, KEY)
+    buy(shop, other_account, bob, KEY)
+    raise_to_seven()
+    begin(notice_days=7)
+    carrying.carry_on(now=clock.wall())
+    say_off, seen = carrying._say_off, []
+
+    def killed_at_the_second(step, *, now):
+        seen.append(step)
+        if len(seen) == 2:
+            raise RuntimeError("the process was killed here")
+        say_off(step, now=now)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(carrying, "_say_off", killed_at_the_second)
+        with pytest.raises(RuntimeError):
+            migrate("--stop", number())
+    assert PriceRise.objects.get().stopped_at is not None
+    assert sorted(len(told(one)) for one in (account, other_account)) == [1, 2]
+
+    carrying.carry_on(now=clock.wall())
+
+    for one in (account, other_account):
+        assert told(one)[1:] == ["Pro keeps its price"]
+    assert set(PriceRiseStep.objects.values_list("state", flat=True)) == {"left_out"}
 
 
 # --- Other currencies ---------------------------------------------------------------------------------------
@@ -614,9 +803,9 @@ def test_a_rise_that_missed_its_renewal_is_told_anew_with_the_day_on_which_it_co
     assert paid(account) == [500, 500, 700]
 
 
-def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(
-    shop, account, alice, settings, tmp_path
-):
+@pytest.fixture
+def to_be_monthly(shop, account, alice, settings, tmp_path):
+    """A yearly plan to become a monthly one on the day from which it was told to cost more."""
     bought = buy(shop, account, alice, "kaboot_pro_year")
     assert change(acting_for(account, alice), price=KEY).state == "scheduled"
     file = tmp_path / "raised.toml"
@@ -628,12 +817,26 @@ def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs
     carrying.carry_on(now=clock.wall())
     let_pass(account, bought.current_period_end - timedelta(days=29))
     carrying.carry_on(now=clock.wall())
+    return bought
 
+
+def test_with_another_plan_planned_for_that_day_the_notice_names_what_that_costs(to_be_monthly, account):
+    bought = to_be_monthly
     assert not announced(account, "yearly_renewal").exists()  # it is to become a monthly one
     let_pass(account, bought.current_period_end - timedelta(days=2))
     assert announced(account, "upcoming_charge").get().context["amount"] == 500
     let_pass(account, bought.current_period_end + timedelta(hours=2))
     assert paid(account) == [5000, 500]
+
+
+def test_a_rise_called_off_leaves_a_notice_alone_that_named_another_plan(to_be_monthly, account):
+    let_pass(account, to_be_monthly.current_period_end - timedelta(days=2))
+
+    migrate("--stop", number())
+
+    notice = announced(account, "upcoming_charge").get()
+    assert (notice.context["amount"], notice.overtaken_at) == (500, None)
+    assert announced(account, "price_rise_off").exists()
 
 
 def test_a_rise_told_or_called_off_after_the_notice_says_that_the_notice_is_no_longer_so(

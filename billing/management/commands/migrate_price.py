@@ -47,11 +47,13 @@ class Command(BaseCommand):
                 undone = carrying.undo(rise=_rise(options["undo"]), now=clock.wall())
             except gateway.StripeError as error:
                 raise CommandError(
-                    f"Stopped; nobody has the old price again yet: {error} Run it again."
+                    f"Stopped; nobody has the old price again yet: {error} The worker tries again, or run it again."
                 ) from error
             self.stdout.write(str(undone))
             if undone.failed:
-                raise CommandError("Some could not be undone; run the command again.")
+                raise CommandError(
+                    "Some could not be undone; the worker tries again, or run the command again."
+                )
             return
         if not options["from_name"] or not options["to_name"]:
             raise CommandError("Say --from and --to, or --stop or --undo with a campaign's number.")
