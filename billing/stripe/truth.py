@@ -111,14 +111,15 @@ def fetch(
         left, unknown = _by_name(open_invoices)
         return Truth(invoices=left, charges=_charges_of(left), unknown_invoices=unknown)
     stripe_id = customer.stripe_customer_id
-    # Before all else: were the clock moved while the rest is read, a trial of then would be judged by the time of now.
-    clock_now = _clock_now(customer)
     about = _customer(stripe_id)
     between()
     if about.get("deleted"):
         # Its open invoices stay, to be paid or voided; a list of them is not to be had.
         left, unknown = _by_name(open_invoices)
         return Truth(customer=about, invoices=left, charges=_charges_of(left), unknown_invoices=unknown)
+    # Before what it is about: were it moved while that is read, a trial of then would be judged by the time of now. A
+    # clock that was deleted took the customer along.
+    clock_now = _clock_now(customer)
     subscriptions = _subscriptions(stripe_id)
     between()
     invoices, unknown = _invoices(stripe_id, open_invoices)

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from billing.models import Customer, Payment, Subscription
+from billing.stripe import gateway
 from tests.billing.shopping import buy
 from tests.billing.test_billing_pages import as_alice, as_bob, text
 
@@ -21,6 +22,7 @@ def paid(account, number, *, year=2026, **fields):
     """A payment as a sync would have written it."""
     at = datetime(year, 5, 4, tzinfo=UTC)
     common = {
+        "stripe_invoice_id": f"in_{number}",
         "status": "paid",
         "amount_due": 2900,
         "amount_paid": 2900,
@@ -29,7 +31,6 @@ def paid(account, number, *, year=2026, **fields):
     }
     return Payment.objects.create(
         account=account,
-        stripe_invoice_id=f"in_{number}",
         number=number,
         currency="usd",
         created_at=at,
@@ -38,12 +39,23 @@ def paid(account, number, *, year=2026, **fields):
     )
 
 
+def open_at_stripe():
+    """The name of an invoice that Stripe has and nobody has paid: the page asks Stripe about what is open."""
+    customer = gateway.post("/v1/customers", {"email": "alice@example.com"}, idempotency_key="customer")["id"]
+    wanted = {"customer": customer, "collection_method": "send_invoice", "days_until_due": 30}
+    invoice = gateway.post("/v1/invoices", wanted, idempotency_key="invoice")["id"]
+    line = {"customer": customer, "invoice": invoice, "amount": 2900, "currency": "usd"}
+    gateway.post("/v1/invoiceitems", line, idempotency_key="line")
+    return gateway.post(f"/v1/invoices/{invoice}/finalize", idempotency_key="final")["id"]
+
+
 @pytest.fixture
-def four(account):
+def four(account, simulator):
     paid(account, "A-1", year=2025)
     paid(account, "A-2")
     paid(account, "A-3", amount_refunded=1000)
-    paid(account, "A-4", status="open", amount_paid=0, paid_at=None, attempt_count=1)
+    asked = {"stripe_invoice_id": open_at_stripe(), "amount_paid": 0, "paid_at": None, "attempt_count": 1}
+    paid(account, "A-4", status="open", **asked)
     paid(account, "A-5", status="draft", amount_paid=0, paid_at=None)
 
 
