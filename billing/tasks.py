@@ -5,7 +5,7 @@ from celery import shared_task
 from billing import clock, credits, currencies, effects
 from billing.lifecycle import subscriptions
 from billing.messages import credits as messages_of_credits
-from billing.messages import reminders
+from billing.messages import overdue, reminders
 from billing.price_rises import carrying
 from billing.stripe import inbox, pruning
 from config import nudge
@@ -38,8 +38,9 @@ def ask_about_doubtful() -> None:
 
 @shared_task
 def tell_ahead() -> None:
-    """Tell of what is near: a trial's end, a charge, a yearly renewal."""
+    """Tell of what is near: a trial's end, a charge, a yearly renewal; and of invoices past their day."""
     reminders.sweep(now=clock.wall())
+    overdue.sweep(now=clock.wall())
 
 
 @shared_task

@@ -48,6 +48,8 @@ _ALL = (
     Kind("upcoming_charge", "A charge is coming", "billing"),
     Kind("yearly_renewal", "A yearly plan renews soon", "billing"),
     Kind("invoice_sent", "An invoice is to be paid", "billing"),
+    Kind("invoice_overdue", "An invoice is overdue", "billing", is_urgent=True),
+    Kind("plan_off", "The plan is off because an invoice is overdue", "billing", is_urgent=True),
     Kind("payment_failed", "A payment failed", "billing", is_urgent=True),
     Kind("action_required", "A payment waits for your confirmation", "billing", is_urgent=True),
     Kind("card_missing", "There is no card for the next charge", "billing", is_urgent=True),

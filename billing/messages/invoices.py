@@ -8,6 +8,7 @@ from typing import Any
 
 from accounts.notifications import notify, overtake
 from billing import entitlements
+from billing.messages import overdue
 from billing.messages.words import card, iso, plan_name
 from billing.models import Customer, Payment, Subscription
 from billing.models.subscriptions import Status
@@ -34,14 +35,16 @@ def tell(
         # An invoice that was here before may be old: its retries go on for weeks.
         is_news = known is not None or payment.created_at >= since
         if known is not None and known.status == "open" and payment.status != "open":
-            # Paid, voided or given up: there is nothing to confirm any more.
+            # Paid, voided or given up: there is nothing to confirm any more, and nothing overdue.
             _nothing_to_confirm(payment, tries=payment.attempt_count, now=now)
+            overdue.settled(payment, now=now)
         facts = _Facts(payment, subscriptions.get(payment.stripe_subscription_id), customer, now)
         if payment.status == "paid" and (known is None or known.status != "paid"):
             if payment.amount_paid > 0 and (payment.paid_at or now) >= since:
                 _receipt(facts)
         elif payment.status == "open" and payment.amount_due > 0 and is_news:
             _owed(facts, known, intent=truth.intents.get(name, {}))
+        overdue.tell(payment, facts.subscription, since=since, now=now)
         more_back = payment.amount_refunded - (known.amount_refunded if known else 0)
         if more_back > 0 and is_news:
             _refunded(facts, more_back)

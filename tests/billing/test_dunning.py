@@ -5,13 +5,16 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.core import mail
 from django.core.cache import cache
 from django.urls import reverse
 
 from accounts.models import Notification
+from accounts.notifications import outbox
 from billing import clock, entitlements
 from billing.access import Level
 from billing.lifecycle import lease, subscriptions
+from billing.messages import overdue
 from billing.models import Alert, Customer, Payment, Subscription
 from billing.stripe import gateway
 from billing.stripe.gateway import journal
@@ -420,6 +423,105 @@ def test_an_invoice_that_is_overdue_has_grace_from_its_due_date_and_no_card_to_u
     )
     sync(account)
     assert level(account) == Level.FULL
+
+
+def owing_by_invoice(shop, account, alice) -> Subscription:
+    """Two weeks to pay the renewal, which has been sent."""
+    bought = paying(shop, account, alice)
+    gateway.post(
+        f"/v1/subscriptions/{bought.stripe_subscription_id}",
+        {"collection_method": "send_invoice", "days_until_due": 14},
+        idempotency_key="by-invoice",
+    )
+    let_pass(account, bought.current_period_end + HOURS)
+    return sync(account)
+
+
+def about_overdue(account) -> list[str]:
+    found = Notification.objects.filter(account=account, kind__in=["invoice_overdue", "plan_off"])
+    return list(found.order_by("pk").values_list("kind", flat=True))
+
+
+def settle(account, how: str, **params) -> None:
+    [owed] = Payment.objects.filter(account=account, status="open")
+    gateway.post(f"/v1/invoices/{owed.stripe_invoice_id}/{how}", params, idempotency_key=how)
+    sync(account)
+
+
+def test_an_overdue_invoice_is_told_once_with_sum_days_link_and_the_end_of_access(
+    shop, account, alice, as_alice
+):
+    account.billing_email = "books@alice.example"
+    account.save()
+    sent = owing_by_invoice(shop, account, alice)
+    assert about_overdue(account) == []
+
+    let_pass(account, sent.open_invoice_due_at + timedelta(days=2))
+    sync(account)
+    sync(account)
+    overdue.sweep(now=clock.wall())
+
+    [letter] = Notification.objects.filter(account=account, kind="invoice_overdue")
+    [owed] = Payment.objects.filter(account=account, status="open")
+    until = sent.open_invoice_due_at + timedelta(days=7)
+    assert f"Invoice {owed.number} for" in letter.text and "$38.00" in letter.subject
+    assert f"It was due on {sent.open_invoice_due_at:%-d %B %Y}, 2 days ago." in letter.text
+    assert f"stays on until {until:%-d %B %Y, %H:%M} UTC" in letter.text
+    assert f"Pay it here: {owed.hosted_invoice_url}" in letter.text
+    assert "Invoice overdue: $38.00" in text(as_alice.get("/notifications/"))
+    outbox.deliver_due(now=clock.wall())
+    [post] = [one for one in mail.outbox if one.subject.startswith("Invoice overdue")]
+    assert post.to == ["books@alice.example"]
+    assert about_overdue(account) == ["invoice_overdue"]
+
+
+def test_a_plan_that_goes_off_for_an_overdue_invoice_is_told_by_the_clock_alone_and_taken_back_when_paid(
+    shop, account, alice, as_alice
+):
+    sent = owing_by_invoice(shop, account, alice)
+    let_pass(account, sent.open_invoice_due_at + HOURS)
+    sync(account)
+    # Nothing comes from Stripe when grace ends: our clock passes it.
+    until = sent.open_invoice_due_at + timedelta(days=7)
+    Customer.objects.filter(account=account).update(clock_now=until + HOURS)
+
+    overdue.sweep(now=clock.wall())
+    overdue.sweep(now=clock.wall())
+
+    assert about_overdue(account) == ["invoice_overdue", "plan_off"]
+    [letter] = Notification.objects.filter(account=account, kind="plan_off")
+    assert "is off because invoice" in letter.text and "$38.00" in letter.text
+    assert f"Pay it here: {sent.open_invoice_url}" in letter.text
+
+    let_pass(account, until + HOURS * 2)
+    settle(account, "pay", paid_out_of_band=True)
+
+    kinds = ["invoice_overdue", "plan_off"]
+    told = Notification.objects.filter(account=account, kind__in=kinds)
+    assert told.filter(overtaken_at=None).count() == 0
+    assert level(account) == Level.FULL
+    assert text(as_alice.get("/notifications/")).count("No longer so") >= 2
+
+
+def test_an_overdue_invoice_that_is_voided_is_no_longer_so(shop, account, alice):
+    sent = owing_by_invoice(shop, account, alice)
+    let_pass(account, sent.open_invoice_due_at + HOURS)
+    sync(account)
+
+    settle(account, "void")
+
+    assert Notification.objects.get(account=account, kind="invoice_overdue").overtaken_at is not None
+
+
+def test_an_invoice_paid_in_its_days_is_never_called_overdue(shop, account, alice):
+    sent = owing_by_invoice(shop, account, alice)
+    settle(account, "pay", paid_out_of_band=True)
+
+    let_pass(account, sent.open_invoice_due_at + HOURS)
+    sync(account)
+    overdue.sweep(now=clock.wall())
+
+    assert about_overdue(account) == []
 
 
 def test_the_links_of_a_debt_are_nobody_elses(shop, account, alice, as_charlie):
