@@ -431,6 +431,8 @@ def test_an_overdue_contract_is_paid_from_the_page_and_is_not_ended_by_leaving_i
     let_pass(account, start + timedelta(days=31))
     page = said(at_work.get("/billing/"))
     assert "Invoice overdue" in page and "Payment failed" not in page
+    for card_button in ("Add a card", "Change card", "Update card"):
+        assert card_button not in page
     assert "Pay the open invoice: $4,800.00" in page
     let_pass(account, start + timedelta(days=62))
     page = said(at_work.get("/billing/"))
