@@ -382,7 +382,7 @@ def test_staff_are_not_asked_to_answer_a_dispute_that_is_decided(simulator, acco
     decided = Alert.objects.get(key__endswith=":lost")
     assert "Answer it" not in decided.message
     assert "ends on" in decided.message
-    assert "is not charged any more" in decided.message
+    assert "nothing more is charged" in decided.message
 
 
 def test_a_refund_that_failed_is_looked_at(simulator, account, settle):
