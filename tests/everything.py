@@ -1,4 +1,4 @@
-"""`./run test`: the suite on PostgreSQL and Redis, the browser journeys; SQLite, lint and Stripe's own tools beside.
+"""`./run test`: the suite on SQLite, on PostgreSQL and Redis, the browser journeys; lint and Stripe's own tools beside.
 
 `stripe-live`, the contract's scenarios against a real account in test mode, is never part of it: it runs when named.
 """
@@ -30,9 +30,9 @@ STAGES: dict[str, Callable[[Going], str]] = {
     "stripe-live": stages.stripe_live,
 }
 USUAL = ["lint", "sqlite", "postgres", "journeys", "conformance"]
-# These run beside the others, with what those leave idle while they wait for disks, browsers, clocks and each other: in
-# a row, that was a sixth of two processors.
-BESIDE = {"lint", "sqlite", "conformance"}
+# These two run beside the others, with what the tests leave idle while they wait for clocks and for each other. SQLite
+# beside PostgreSQL took longer than one after the other: six processes of tests wait for two processors.
+BESIDE = {"lint", "conformance"}
 
 
 @dataclass(frozen=True)
