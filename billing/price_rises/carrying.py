@@ -31,6 +31,8 @@ SWEEP_SECONDS = 45
 STOP_SECONDS = 15
 # What Stripe could not be asked for so long after a stop is for staff to see.
 TROUBLE = timedelta(hours=1)
+# What keeps one account waiting for the next turn, and the others from nothing.
+WAITS = (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError)
 
 
 def carry_on(*, now: datetime, limit: int = 200) -> int:
@@ -46,7 +48,7 @@ def carry_on(*, now: datetime, limit: int = 200) -> int:
         is_over = step.rise.stopped_at is not None
         try:
             changed += _end(step, now=now) if is_over else _take(step, now=clock.at(step.account, now=now))
-        except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
+        except WAITS as error:
             log.warning("price_rise_step_waits", step=step.pk, error=type(error).__name__)
             if is_over:
                 _look_whether_staff_must_help(step, error, now=now)
@@ -131,7 +133,7 @@ def stop(*, rise: PriceRise, now: datetime) -> Stopped:
             break
         try:
             is_ended = _end(step, now=now)
-        except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
+        except WAITS as error:
             log.warning("price_rise_step_waits", step=step.pk, error=type(error).__name__)
             continue
         told += is_ended and step.told_at is not None
@@ -163,7 +165,7 @@ def undo(*, rise: PriceRise, now: datetime) -> Undone:
         for step in moved:
             try:
                 undone += _give_back(step, now=clock.at(step.account, now=now))
-            except (subscriptions.Busy, subscriptions.NothingToChange, gateway.StripeError) as error:
+            except WAITS as error:
                 log.warning("price_rise_not_undone", step=step.pk, error=type(error).__name__)
                 failed += 1
     return Undone(stopped=stopped, undone=undone, failed=failed, left=len(moved) - undone - failed)

@@ -171,16 +171,19 @@ def _at_once(
 def _receipts(account: Account, lines: Sequence[Line], counted: dict[str, Counted]) -> list[Receipt | Fault]:
     made: dict[str, Iterator[Receipt]] = {}
     units = {feature: [line.units for line in lines if line.feature == feature] for feature in counted}
+    together = {feature: sum(of_lines) for feature, of_lines in units.items()}
     costs = {
-        feature: max(sum(units[feature]) - found.free, 0) * (found.unit_amount or 0)
+        feature: max(together[feature] - found.free, 0) * (found.unit_amount or 0)
         for feature, found in counted.items()
     }
     currency = receipts.currency(account.pk, cost=sum(costs.values()))
     for feature, found in counted.items():
         made[feature] = _receipts_of(feature, units[feature], found, currency)
-        together = sum(units[feature])
         hearing.note(
-            units=together, used=found.used_before + together, limit=found.limit, cost=costs[feature]
+            units=together[feature],
+            used=found.used_before + together[feature],
+            limit=found.limit,
+            cost=costs[feature],
         )
     return [next(made[line.feature]) for line in lines]
 
